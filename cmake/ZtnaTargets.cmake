@@ -1,0 +1,26 @@
+# ztna_library(NAME SOURCES... DEPENDS... [LINK ...])
+#
+# One static library a folder: `ztna_base` from src/base. DEPENDS names other folders of ours, which
+# is how the dependency arrow of ARCHITECTURE.md is written down; LINK names third-party targets.
+function(ztna_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  add_library(ztna_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(ztna_${name} PUBLIC ztna_options)
+  foreach(dependency IN LISTS arg_DEPENDS)
+    target_link_libraries(ztna_${name} PUBLIC ztna_${dependency})
+  endforeach()
+  target_link_libraries(ztna_${name} PUBLIC ${arg_LINK})
+endfunction()
+
+# ztna_unit_test(NAME SOURCES... DEPENDS... [LINK ...]): one GoogleTest program, one ctest entry a
+# test case, labelled "unit".
+function(ztna_unit_test name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;LINK" ${ARGN})
+  add_executable(unit_${name} ${arg_SOURCES})
+  foreach(dependency IN LISTS arg_DEPENDS)
+    target_link_libraries(unit_${name} PRIVATE ztna_${dependency})
+  endforeach()
+  target_include_directories(unit_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
+  target_link_libraries(unit_${name} PRIVATE GTest::gmock GTest::gtest_main ${arg_LINK})
+  gtest_discover_tests(unit_${name} PROPERTIES LABELS unit TIMEOUT 120 DISCOVERY_TIMEOUT 60)
+endfunction()

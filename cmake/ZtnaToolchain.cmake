@@ -1,0 +1,17 @@
+# Language level, warnings, sanitizers and where binaries go.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+
+add_library(ztna_options INTERFACE)
+target_include_directories(ztna_options INTERFACE "${PROJECT_SOURCE_DIR}/src")
+target_compile_options(ztna_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
+  $<$<BOOL:${ZTNA_WERROR}>:-Werror>)
+if(ZTNA_SANITIZE)
+  target_compile_options(ztna_options INTERFACE
+    -fsanitize=${ZTNA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(ztna_options INTERFACE -fsanitize=${ZTNA_SANITIZE})
+endif()
