@@ -12,6 +12,13 @@ function(ztna_library name)
   target_link_libraries(ztna_${name} PUBLIC ${arg_LINK})
 endfunction()
 
+# ztna_core_test(TARGET): the target ztna_core_tests builds this program. They are what the sanitizer
+# presets build and run: everything labelled "unit" or "sim".
+add_custom_target(ztna_core_tests)
+function(ztna_core_test target)
+  add_dependencies(ztna_core_tests ${target})
+endfunction()
+
 # ztna_unit_test(NAME SOURCES... DEPENDS... [LINK ...]): one GoogleTest program, one ctest entry a
 # test case, labelled "unit".
 function(ztna_unit_test name)
@@ -22,5 +29,6 @@ function(ztna_unit_test name)
   endforeach()
   target_include_directories(unit_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   target_link_libraries(unit_${name} PRIVATE GTest::gmock GTest::gtest_main ${arg_LINK})
+  ztna_core_test(unit_${name})
   gtest_discover_tests(unit_${name} PROPERTIES LABELS unit TIMEOUT 120 DISCOVERY_TIMEOUT 60)
 endfunction()
