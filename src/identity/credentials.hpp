@@ -19,12 +19,17 @@ namespace ztna::identity {
 class Credentials {
  public:
   // PEM texts; the `*_where` strings (paths, usually) appear in errors. `roots` holds one or more
-  // CA certificates. Fails unless the key belongs to the leaf, the leaf has exactly one valid
-  // SPIFFE id, and (for a leaf with a SPIFFE id) the roots verify it at `now`.
+  // CA certificates; each signs leaves directly: a subordinate CA is listed here itself. Fails
+  // unless the key belongs to the leaf, the leaf has exactly one valid SPIFFE id, and the roots
+  // verify it at `now`. An Intermediate's public certificate (no URI name, a dNSName, not issued
+  // by our roots) passes too: self() then has no trust domain, and the dNSName as its name.
   struct Pem {
     std::string certificate, certificate_where;
     std::string key, key_where;
     std::string roots, roots_where;
+    // Public roots for Expectation::web_pki_host (on Debian, the octets of
+    // /etc/ssl/certs/ca-certificates.crt). Empty: no public certificate is ever accepted.
+    std::string web_roots = {}, web_roots_where = {};
   };
   [[nodiscard]] static base::Result<std::shared_ptr<const Credentials>> load(const Pem& pem,
                                                                              base::WallTime now);

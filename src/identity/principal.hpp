@@ -47,6 +47,10 @@ struct SpiffeId {
 };
 [[nodiscard]] base::Result<SpiffeId> parse_spiffe_id(std::string_view uri);
 
+// Text from a certificate for an error or a log: what is not printable ASCII becomes '?', and what
+// is longer than 300 characters is cut.
+[[nodiscard]] std::string printable(std::string_view untrusted);
+
 // What one end demands of the other before a handshake counts.
 struct Expectation {
   Role role = Role::intermediate;
