@@ -22,4 +22,7 @@ struct ConnectFailure {
   int os_error = 0;  // errno; 0 where there is none (time-out, names)
 };
 
+// What an errno of connect(2) means.
+[[nodiscard]] ConnectFailure connect_failure(int os_error);
+
 }  // namespace ztna::io

@@ -34,16 +34,16 @@ class Loop {
   [[nodiscard]] static base::Time now();
   [[nodiscard]] static base::WallTime wall_now();
 
-  // Runs until stop(), or until nothing is left that could ever call back.
+  // Runs until stop().
   void run();
-  // Runs what is ready, without waiting. For tests and benchmarks; returns the number of callbacks.
+  // Runs what is ready, without waiting: for tests. Returns the number of events.
   std::size_t poll();
   // run() returns after the current callback; may be run again.
   void stop();
   // Calls `fn` from the loop, never from inside post(). In order, per posting thread.
   void post(std::function<void()> fn);
   // Calls `fn` each time the process gets `signal` (SIGTERM, SIGINT, SIGHUP …). One Loop a process
-  // may do this for a given signal; it counts as something that could call back.
+  // may do this for a given signal.
   [[nodiscard]] base::Status on_signal(int signal, std::function<void()> fn);
 
   [[nodiscard]] boost::asio::io_context& context();
@@ -60,7 +60,7 @@ class Loop {
 };
 
 // Calls back once after each set(), not before the deadline, and never from inside set(). May be
-// destroyed in its own callback; destruction cancels. An armed timer keeps run() going.
+// destroyed in its own callback; destruction cancels.
 class Timer {
  public:
   Timer(Loop& loop, std::function<void()> callback);
@@ -68,8 +68,8 @@ class Timer {
   Timer(const Timer&) = delete;
   Timer& operator=(const Timer&) = delete;
 
-  // Replaces the deadline; base::never is the same as cancel(). Cheap: no system call unless this
-  // becomes the earliest deadline of the loop.
+  // Replaces the deadline; base::never is the same as cancel(), the past means "soon". Cheap: no
+  // system call unless this becomes the earliest deadline of the loop.
   void set(base::Time deadline);
   void cancel();
   [[nodiscard]] base::Time deadline() const { return deadline_; }  // never: not armed
@@ -80,7 +80,6 @@ class Timer {
   std::shared_ptr<std::function<void()>> callback_;
   base::Time deadline_ = base::never;
   std::size_t heap_index_ = 0;
-  std::uint64_t order_ = 0;
 };
 
 }  // namespace ztna::io

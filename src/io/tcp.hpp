@@ -68,24 +68,24 @@ class TcpStream {
 
   void pause_reading();
   void resume_reading();
-  // The octets that the kernel took. Fewer than given: keep the rest, on_writable() follows.
+  // The octets that the kernel took. Fewer than given: keep the rest, on_writable() follows (or
+  // on_closed()). 0 before on_connected() and on a stream that is gone.
   [[nodiscard]] std::size_t write(base::BytesView data);
   void shutdown_write();  // FIN after what was written
   void abort();           // RST
   // Lets the kernel deliver what was written, and reads no more (RST if the peer still sends).
   void close();
 
+  // Takes a connected, non-blocking stream socket (TCP or Unix) as an accepted one.
+  [[nodiscard]] static TcpStream adopt(Loop& loop, int fd);
+
   [[nodiscard]] bool is_open() const;  // connecting or connected
   [[nodiscard]] base::Address remote_address() const;
   [[nodiscard]] base::Address local_address() const;
 
  private:
-  friend class TcpListener;
-  friend class HttpServer;
   class Impl;
   explicit TcpStream(std::shared_ptr<Impl> impl);
-  // Takes a connected stream socket (TCP or Unix).
-  [[nodiscard]] static TcpStream adopt(Loop& loop, int fd);
   std::shared_ptr<Impl> impl_;
 };
 [[nodiscard]] std::string_view to_string(TcpStream::Closed why);
