@@ -44,6 +44,7 @@ std::optional<RelayPacket> parse_relay(base::BytesView datagram) {
   packet.header.whole_only = flags & whole_only_bit;
   if (packet.header.second && !packet.header.fragment) return std::nullopt;
   if (packet.header.whole_only && packet.header.fragment) return std::nullopt;
+  if (packet.header.whole_only && packet.header.fragment) return std::nullopt;
   const Varint channel = decode_varint(datagram.subspan(1));
   if (channel.size == 0 || channel.value == 0 || channel.value > relay_channel_max) {
     return std::nullopt;

@@ -20,7 +20,6 @@
 #include <optional>
 
 #include "base/bytes.hpp"
-#include "base/time.hpp"
 
 namespace ztna::wire {
 
@@ -32,9 +31,9 @@ struct RelayHeader {
   std::uint32_t channel = 0;
   std::uint8_t ecn = 0;
   bool fragment = false;
-  bool second = false;     // meaningless unless `fragment`
+  bool second = false;      // meaningless unless `fragment`
   bool whole_only = false;  // never cut: what does not fit one frame is dropped
-  std::uint16_t pair = 0;  // meaningless unless `fragment`
+  std::uint16_t pair = 0;   // meaningless unless `fragment`
 
   [[nodiscard]] std::size_t size() const;
   // Fields are in range (the caller's duty); returns size().
