@@ -3,61 +3,187 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/bytes.hpp"
+#include "unit/identity/forged_leaf.hpp"
+#include "unit/identity/openssl.hpp"
 #include "unit/identity/test_certificates.hpp"
-#include "unit/identity/tls_pair.hpp"
 
 namespace ztna::identity {
 namespace {
 
-using testing::ElementsAre;
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::StartsWith;
+using testing_support::run;
+using testing_support::ScratchFolder;
 
-constexpr std::int64_t day = 24 * 60 * 60;
-
-Expectation expect(Role role, std::string name = {}, std::string trust_domain = "example.org") {
-  Expectation expectation;
-  expectation.role = role;
-  expectation.trust_domain = std::move(trust_domain);
-  expectation.name = std::move(name);
-  return expectation;
+std::string load_message(const Credentials::Pem& pem, base::WallTime now = test_now) {
+  const auto loaded = Credentials::load(pem, now);
+  return loaded ? "loaded" : loaded.error().message();
 }
 
-TlsOutcome meet(const Credentials& client, const Expectation& client_expects,
-                const Credentials& server, const Expectation& server_expects,
-                base::WallTime now = test_now) {
-  TlsEnd client_end(GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT, client.handle(), &client,
-                    client_expects, now);
-  TlsEnd server_end(GNUTLS_SERVER, server.handle(), &server, server_expects, now);
-  return handshake(client_end, server_end);
+std::string der_of(const std::string& pem) {
+  gnutls_datum_t out{nullptr, 0};
+  const gnutls_datum_t text = pem_datum(pem);
+  must(gnutls_pem_base64_decode2("CERTIFICATE", &text, &out));
+  std::string der(reinterpret_cast<char*>(out.data), out.size);
+  gnutls_free(out.data);
+  return der;
 }
 
-std::string message_of(const std::optional<base::Result<Principal>>& verdict) {
-  if (!verdict) return "never asked";
-  return *verdict ? "accepted " + (*verdict)->uri() : verdict->error().message();
+class Load : public testing::Test {
+ protected:
+  TestAuthority authority_;
+  Credentials::Pem good_ = authority_.pem({.role = Role::agent, .name = "alice"});
+};
+
+TEST_F(Load, GivesOwnIdentity) {
+  const auto loaded = Credentials::load(good_, test_now);
+  ASSERT_TRUE(loaded) << loaded.error().message();
+  EXPECT_EQ((*loaded)->self().uri(), "spiffe://example.org/agent/alice");
 }
 
-TEST(Handshake, EachEndLearnsTheOthersPrincipal) {
-  for (const KeyType type : {KeyType::ecdsa_p256, KeyType::ed25519}) {
-    TestAuthority authority("example.org", type);
-    const auto agent = authority.agent("alice");
-    const auto connector = authority.connector("home-1", {"web", "quake"});
-    const TlsOutcome outcome =
-        meet(*agent, expect(Role::connector, "home-1"), *connector, expect(Role::agent));
-    ASSERT_EQ(message_of(outcome.client_saw), "accepted spiffe://example.org/connector/home-1");
-    ASSERT_EQ(message_of(outcome.server_saw), "accepted spiffe://example.org/agent/alice");
-    const Principal& seen = **outcome.client_saw;
-    EXPECT_THAT(seen.serve, ElementsAre("web", "quake"));
-    EXPECT_EQ(seen.spki, connector->self().spki);
-    EXPECT_EQ(seen.not_after.seconds, test_now.seconds + 90 * day);
+TEST_F(Load, NamesTheFileThatIsNoPem) {
+  Credentials::Pem pem = good_;
+  pem.certificate = "nonsense";
+  EXPECT_THAT(load_message(pem), StartsWith("cert.pem: cannot read a certificate"));
+  pem = good_;
+  pem.key = "";
+  EXPECT_THAT(load_message(pem), StartsWith("key.pem: cannot read a private key"));
+  pem = good_;
+  pem.roots = pem.key;
+  EXPECT_THAT(load_message(pem), StartsWith("ca-cert.pem: cannot read a certificate"));
+}
+
+TEST_F(Load, RefusesAnotherNodesKey) {
+  good_.key = authority_.pem({.role = Role::agent, .name = "bob"}).key;
+  EXPECT_THAT(
+      load_message(good_),
+      StartsWith("key.pem: the private key does not belong to the certificate in cert.pem"));
+}
+
+TEST_F(Load, RefusesForeignRoots) {
+  good_.roots = TestAuthority().roots();
+  EXPECT_THAT(load_message(good_),
+              StartsWith("cert.pem: the certificate is not issued by a CA in"));
+}
+
+TEST_F(Load, TakesSeveralRoots) {
+  good_.roots = TestAuthority().roots() + good_.roots;
+  EXPECT_EQ(load_message(good_), "loaded");
+}
+
+TEST_F(Load, RefusesALeafAmongTheRoots) {
+  good_.roots += good_.certificate;
+  EXPECT_THAT(load_message(good_), StartsWith("ca-cert.pem: certificate 2 is not a CA's"));
+}
+
+TEST_F(Load, RefusesExpired) {
+  EXPECT_THAT(load_message(good_, {test_now.seconds + 91 * 86400}),
+              StartsWith("cert.pem: the certificate expired at 2026-04-01T00:00:00Z"));
+}
+
+TEST_F(Load, RefusesAnExpiredRoot) {
+  EXPECT_THAT(load_message(good_, {test_now.seconds + 3651LL * 86400}),
+              AllOf(HasSubstr("not issued by a CA"),
+                    HasSubstr("ca-cert.pem: the CA's certificate expired at")));
+}
+
+TEST_F(Load, RefusesTwoIdentities) {
+  const ForgedPem two =
+      forge(authority_.ca(),
+            {.uris = {"spiffe://example.org/agent/alice", "spiffe://example.org/agent/bob"}});
+  good_.certificate = two.certificate;
+  good_.key = two.key;
+  EXPECT_THAT(load_message(good_), StartsWith("cert.pem: the certificate carries 2 URI names"));
+}
+
+TEST_F(Load, RefusesAnEncryptedKey) {
+  ZTNA_NEEDS_OPENSSL();
+  const ScratchFolder folder;
+  const std::string plain = folder.file("key.pem", good_.key);
+  good_.key = run("openssl pkcs8 -topk8 -in " + plain + " -passout pass:secret").output;
+  ASSERT_THAT(good_.key, HasSubstr("ENCRYPTED"));
+  EXPECT_THAT(load_message(good_), StartsWith("key.pem: the private key is encrypted"));
+}
+
+TEST(Derive, IsRepeatableAndSeparatedByLabel) {
+  TestAuthority authority;
+  const Credentials::Pem pem = authority.pem({.role = Role::agent, .name = "alice"});
+  const auto first = value_or_throw(Credentials::load(pem, test_now));
+  const auto again = value_or_throw(Credentials::load(pem, test_now));
+  EXPECT_EQ(base::to_hex(first->derive("retry").expose()),
+            base::to_hex(again->derive("retry").expose()));
+  EXPECT_NE(base::to_hex(first->derive("retry").expose()),
+            base::to_hex(first->derive("reset").expose()));
+  EXPECT_NE(base::to_hex(first->derive("retry").expose()),
+            base::to_hex(authority.agent("alice")->derive("retry").expose()));
+}
+
+TEST(Derive, IsHkdfOfThePrivateNumber) {
+  ZTNA_NEEDS_OPENSSL();
+  // A key of the form that RFC 5915 writes, and HKDF, both by openssl(1).
+  TestAuthority authority;
+  const ScratchFolder folder;
+  const std::string path = folder.file("key.pem", "");
+  ASSERT_EQ(run("openssl ecparam -name prime256v1 -genkey -noout -out " + path).status, 0);
+  const std::string number = run("openssl asn1parse -in " + path +
+                                 " | grep -m1 'OCTET STRING' | sed 's/.*DUMP\\]://' | tr -d '\\n'")
+                                 .output;
+  ASSERT_EQ(number.size(), 64U) << number;
+  const std::string expected =
+      run("openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:" + number +
+          " -kdfopt info:ztna-retry HKDF | tr -d ':\\n' | tr A-F a-f")
+          .output;
+  Credentials::Pem pem;
+  pem.key = run("cat " + path).output;
+  pem.roots = authority.roots();
+  CountingRandom random;
+  pem.certificate = value_or_throw(issue_for_key(authority.ca(), {.role = Role::agent, .name = "a"},
+                                                 pem.key, "key.pem", test_now, random))
+                        .certificate;
+  const auto credentials = value_or_throw(Credentials::load(pem, test_now));
+  EXPECT_EQ(base::to_hex(credentials->derive("ztna-retry").expose()), expected);
+}
+
+class StillTrusts : public testing::Test {
+ protected:
+  StillTrusts() {
+    const Credentials::Pem pem =
+        authority_.pem({.role = Role::connector, .name = "home", .serve = {"web"}});
+    peer_ = value_or_throw(Credentials::load(pem, test_now))->self();
+    leaf_ = der_of(pem.certificate);
   }
+  TestAuthority authority_;
+  Principal peer_;
+  std::string leaf_;
+};
+
+TEST_F(StillTrusts, WhileTheRootIsThere) {
+  const auto agent = authority_.agent("alice");
+  const auto trusted = agent->still_trusts(leaf_, peer_, test_now);
+  EXPECT_TRUE(trusted) << trusted.error().message();
 }
 
-TEST(Handshake, RefusesAnotherCa) {
-  TestAuthority ours, theirs;
-  const auto agent = theirs.agent("alice");
-  const auto connector = ours.connector("home", {"web"});
-  const TlsOutcome outcome = meet(*agent, expect(Role::connector), *connector, expect(Role::agent));
-  EXPECT_THAT(message_of(outcome.client_saw), HasSubstr("not issued by a CA in ca-cert.pem"));
+TEST_F(StillTrusts, NotAfterTheRootWasRemoved) {
+  const auto elsewhere = TestAuthority().agent("alice");
+  const auto trusted = elsewhere->still_trusts(leaf_, peer_, test_now);
+  ASSERT_FALSE(trusted);
+  EXPECT_THAT(trusted.error().message(),
+              AllOf(HasSubstr("spiffe://example.org/connector/home"), HasSubstr("not issued by")));
+}
+
+TEST_F(StillTrusts, NotAfterExpiry) {
+  const auto trusted =
+      authority_.agent("alice")->still_trusts(leaf_, peer_, {peer_.not_after.seconds + 1});
+  ASSERT_FALSE(trusted);
+  EXPECT_THAT(trusted.error().message(), HasSubstr("expired at"));
+}
+
+TEST_F(StillTrusts, NotWithAnotherPeersCertificate) {
+  const auto other = authority_.agent("alice");
+  EXPECT_FALSE(other->still_trusts(leaf_, other->self(), test_now));
+  EXPECT_FALSE(other->still_trusts("", peer_, test_now));
 }
 
 }  // namespace
