@@ -62,6 +62,9 @@ struct Config {
   std::size_t send_buffer = 1 << 20;               // unacknowledged octets a stream may hold
   bool pmtud = true;
   std::uint16_t max_udp_payload = 1452;  // the largest packet to try; ≥ 1200
+  // Packets sent under one key before a key update. RFC 9001 §6.6 allows AES-GCM 2^23; half of
+  // that leaves as much again for the updates that must wait (one per 3 PTO).
+  std::uint64_t key_update_after = std::uint64_t{1} << 22;
 };
 
 enum class CloseCause {
@@ -152,6 +155,7 @@ struct Initial {
   ConnectionId dcid, scid;
   std::optional<ConnectionId> original_dcid;  // after a Retry: what the client asked for first
   std::optional<ConnectionId> retry_scid;
+  base::Bytes token;  // the Retry token that was verified; empty without one
 };
 
 class Connection {
@@ -211,6 +215,10 @@ class Connection {
   enum class Migration { validated, immediate };
   [[nodiscard]] base::Status migrate(PathId path, Migration mode, base::Time now);
 
+  // All ids by which packets of this connection may arrive now: what on_connection_id_added() said
+  // and on_connection_id_removed() did not take back. For clearing tables at the end.
+  [[nodiscard]] std::vector<ConnectionId> connection_ids() const;
+
   [[nodiscard]] const identity::Principal* peer() const;      // null before on_established()
   [[nodiscard]] const std::string& peer_certificate() const;  // leaf, DER; empty before
   [[nodiscard]] Stats stats() const;
@@ -220,13 +228,14 @@ class Connection {
   [[nodiscard]] base::Result<base::Secret<32>> export_key(std::string_view label,
                                                           base::BytesView context) const;
 
+  struct Impl;  // for the .cpp files of this folder
+
  private:
-  struct Impl;
   explicit Connection(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
 
-// "ipsec-mb" or "gnutls", chosen once by CPU; ZTNA_AEAD=gnutls|ipsec-mb overrides (for tests).
+// "ipsec-mb" or "gnutls": what new connections use. select_aead() in aead.hpp overrides it.
 [[nodiscard]] std::string_view aead_backend();
 
 }  // namespace ztna::quic

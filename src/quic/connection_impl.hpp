@@ -1,0 +1,102 @@
+// What is behind a Connection. Split over connection.cpp (life and calls from the owner),
+// connection_setup.cpp (making one), connection_callbacks.cpp (what ngtcp2 tells us) and
+// connection_transmit.cpp (packets out).
+#pragma once
+
+#include <ngtcp2/ngtcp2.h>
+
+#include <memory>
+#include <optional>
+
+#include "quic/connection.hpp"
+#include "quic/streams.hpp"
+#include "quic/tls_session.hpp"
+
+namespace ztna::quic {
+
+struct NgtcpDeleter {
+  void operator()(ngtcp2_conn* conn) const { ngtcp2_conn_del(conn); }
+};
+
+struct Connection::Impl {
+  Impl(Config c, bool is_server, Handler& h, DatagramSource* d)
+      : config(std::move(c)), server(is_server), handler(h), datagrams(d) {}
+
+  // --- making one (connection_setup.cpp)
+  [[nodiscard]] static base::Status check(const Config& config);
+  [[nodiscard]] base::Status start_client(PathId path, base::Time now);
+  [[nodiscard]] base::Status start_server(const Initial& initial, PathId path, base::Time now);
+  [[nodiscard]] base::Status start_tls();
+
+  // --- what ngtcp2 tells us (connection_callbacks.cpp)
+  static void set_callbacks(ngtcp2_callbacks& callbacks, bool server);
+  void on_handshake_completed();
+  void on_acknowledged(Stream& stream, std::size_t size);
+  void on_stream_over(StreamId id);
+
+  // --- packets out (connection_transmit.cpp)
+  struct Packet {
+    std::size_t size = 0;
+    PathId path;
+    Ecn ecn = 0;
+  };
+  [[nodiscard]] Batch transmit(base::MutableBytes buffer, base::Time now);
+  [[nodiscard]] Batch transmit_close(base::MutableBytes buffer, base::Time now);
+  [[nodiscard]] Packet write_packet(base::MutableBytes out, ngtcp2_tstamp ts);
+  struct Writing;  // one packet being filled with frames
+  enum class Step { packet_done, go_on };
+  [[nodiscard]] Step write_stream(Writing& packet, Stream& stream);
+  [[nodiscard]] Step write_datagram(Writing& packet);
+  [[nodiscard]] Step write_rest(Writing& packet);
+  [[nodiscard]] bool next_datagram(DatagramSource::Item& item);
+  void update_keys_in_time(ngtcp2_tstamp ts);
+
+  // --- ends (connection.cpp)
+  void fail(int library_error);
+  void end(CloseInfo info, bool send_close);
+  void announce_close(CloseInfo info);
+  void after_input();  // what ngtcp2 must not be asked inside its callbacks
+  void note_path();
+  [[nodiscard]] ngtcp2_tstamp stamp(base::Time now);
+  [[nodiscard]] bool may_use_streams() const { return established && phase == Phase::open; }
+  [[nodiscard]] std::size_t room(const Stream& stream) const;
+  [[nodiscard]] std::size_t max_datagram() const;
+
+  Config config;
+  const bool server;
+  Handler& handler;
+  DatagramSource* datagrams;
+  Streams streams;  // before conn: ngtcp2 points into their buffers until it is gone
+  std::unique_ptr<TlsSession> tls;  // until the handshake is over
+  std::optional<TlsSession::Outcome> outcome;
+  std::unique_ptr<ngtcp2_conn, NgtcpDeleter> conn;
+
+  // open → closing (we said CONNECTION_CLOSE) or draining (the peer did) → finished (RFC 9000 §10).
+  enum class Phase { open, closing, draining, finished };
+  Phase phase = Phase::open;
+  bool established = false;
+  bool announced_close = false;
+  bool was_reset = false;                    // by a stateless reset
+  std::optional<ConnectionId> initial_dcid;  // server: the id the client's first packets carry
+  PathId current_path;
+  ngtcp2_tstamp last_ts = 0;
+
+  // The end: what CONNECTION_CLOSE says, its packet for repetition, and when all is over.
+  CloseInfo close_info;
+  base::Bytes close_packet;
+  Batch close_batch;
+  bool close_wanted = false;
+  std::uint32_t packets_while_closing = 0;
+  base::Time over_at = base::never;
+
+  // A packet that could not join the last batch (another path, a larger probe) and goes next.
+  base::Bytes carried_octets;
+  Packet carried;
+
+  std::uint64_t packets_since_key_update = 0;
+  Stats counters;  // the parts we count ourselves
+  std::uint64_t datagrams_lost = 0;
+  std::uint64_t closed_stream_losses = 0;
+};
+
+}  // namespace ztna::quic

@@ -1,0 +1,221 @@
+// Packets out: which frames go next, and how packets form a batch.
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "quic/close_info.hpp"
+#include "quic/connection_impl.hpp"
+#include "quic/synthetic_path.hpp"
+
+namespace ztna::quic {
+namespace {
+
+// The most one UDP_SEGMENT send takes, less headers.
+constexpr std::size_t max_batch = 62 * 1024;
+
+}  // namespace
+
+struct Connection::Impl::Writing {
+  explicit Writing(base::MutableBytes buffer, ngtcp2_tstamp at) : out(buffer), ts(at) {
+    ngtcp2_path_storage_zero(&storage);
+  }
+  base::MutableBytes out;
+  ngtcp2_tstamp ts;
+  ngtcp2_path_storage storage;
+  ngtcp2_pkt_info info{};
+  ngtcp2_ssize size = 0;
+  bool datagrams_over = false;  // none left, or the next one waits for another packet
+  bool streams_over = false;    // the connection's window is used up
+};
+
+Connection::Impl::Step Connection::Impl::write_stream(Writing& packet, Stream& stream) {
+  const auto pieces = stream.out.next();
+  const bool last = stream.fin && pieces.size == stream.out.unsent();
+  if (pieces.size > 0 && ngtcp2_conn_get_max_data_left(conn.get()) == 0) {
+    packet.streams_over = true;
+    return Step::go_on;
+  }
+  std::uint32_t flags = NGTCP2_WRITE_STREAM_FLAG_MORE;
+  if (last) flags |= NGTCP2_WRITE_STREAM_FLAG_FIN;
+  ngtcp2_ssize taken = -1;
+  const auto n = ngtcp2_conn_writev_stream(conn.get(), &packet.storage.path, &packet.info,
+                                           packet.out.data(), packet.out.size(), &taken, flags,
+                                           stream.id, pieces.vec.data(), pieces.count, packet.ts);
+  if (taken >= 0) {
+    const auto size = static_cast<std::size_t>(taken);
+    stream.out.sent(size);
+    if (last && size == pieces.size) stream.write_over = true;
+    streams.update(stream);
+    streams.rotate(stream);
+  }
+  switch (n) {
+    case NGTCP2_ERR_WRITE_MORE: return Step::go_on;
+    case NGTCP2_ERR_STREAM_DATA_BLOCKED:
+      if (ngtcp2_conn_get_max_data_left(conn.get()) == 0) {
+        packet.streams_over = true;
+      } else {
+        stream.blocked = true;
+        streams.update(stream);
+      }
+      return Step::go_on;
+    case NGTCP2_ERR_STREAM_NOT_FOUND:
+    case NGTCP2_ERR_STREAM_SHUT_WR:
+      stream.write_over = true;
+      stream.out.drop_unsent();
+      streams.update(stream);
+      return Step::go_on;
+    default: packet.size = n; return Step::packet_done;
+  }
+}
+
+bool Connection::Impl::next_datagram(DatagramSource::Item& item) {
+  const std::size_t limit = max_datagram();
+  if (datagrams == nullptr || limit == 0) return false;
+  while (datagrams->peek(item)) {
+    if (item.header.size() + item.payload.size() <= limit) return true;
+    ++counters.datagrams_refused;
+    datagrams->done(DatagramSource::Fate::too_large);
+  }
+  return false;
+}
+
+Connection::Impl::Step Connection::Impl::write_datagram(Writing& packet) {
+  DatagramSource::Item item;
+  if (!next_datagram(item)) {
+    packet.datagrams_over = true;
+    return Step::go_on;
+  }
+  const auto vec = [](base::BytesView bytes) {
+    return ngtcp2_vec{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
+  };
+  const std::array<ngtcp2_vec, 2> data = {vec(item.header), vec(item.payload)};
+  int accepted = 0;
+  const auto n = ngtcp2_conn_writev_datagram(
+      conn.get(), &packet.storage.path, &packet.info, packet.out.data(), packet.out.size(),
+      &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, item.tag, data.data(), data.size(), packet.ts);
+  if (accepted != 0) datagrams->done(DatagramSource::Fate::sent);
+  if (n == NGTCP2_ERR_WRITE_MORE) return Step::go_on;
+  if (n == NGTCP2_ERR_INVALID_ARGUMENT) {  // more than the peer's max_datagram_frame_size
+    ++counters.datagrams_refused;
+    datagrams->done(DatagramSource::Fate::too_large);
+    return Step::go_on;
+  }
+  packet.size = n;
+  return Step::packet_done;
+}
+
+Connection::Impl::Step Connection::Impl::write_rest(Writing& packet) {
+  packet.size =
+      ngtcp2_conn_writev_stream(conn.get(), &packet.storage.path, &packet.info, packet.out.data(),
+                                packet.out.size(), nullptr, 0, -1, nullptr, 0, packet.ts);
+  return Step::packet_done;
+}
+
+Connection::Impl::Packet Connection::Impl::write_packet(base::MutableBytes out, ngtcp2_tstamp ts) {
+  Writing packet(out, ts);
+  Step step = Step::go_on;
+  while (step == Step::go_on) {
+    Stream* stream = nullptr;
+    if (established && !packet.streams_over) stream = streams.next_urgent();
+    if (stream != nullptr) {
+      step = write_stream(packet, *stream);
+    } else if (established && !packet.datagrams_over) {
+      step = write_datagram(packet);
+    } else if (established && !packet.streams_over &&
+               (stream = streams.next_ordinary()) != nullptr) {
+      step = write_stream(packet, *stream);
+    } else {
+      step = write_rest(packet);
+    }
+  }
+  if (packet.size < 0) {
+    fail(static_cast<int>(packet.size));
+    return {};
+  }
+  if (packet.size == 0) return {};
+  ++counters.packets_sent;
+  ++packets_since_key_update;
+  counters.bytes_sent += static_cast<std::uint64_t>(packet.size);
+  return {static_cast<std::size_t>(packet.size), SyntheticPath::id_of(packet.storage.path),
+          static_cast<Ecn>(packet.info.ecn)};
+}
+
+Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
+  const ngtcp2_tstamp ts = stamp(now);
+  Batch batch;
+  if (carried.size > 0 && phase == Phase::open) {
+    std::memcpy(buffer.data(), carried_octets.data(), carried.size);
+    batch = {carried.path, carried.ecn, carried.size, carried.size};
+    carried = {};
+    return batch;
+  }
+  if (phase != Phase::open) return transmit_close(buffer, now);
+  update_keys_in_time(ts);
+  const std::size_t limit =
+      std::min({buffer.size(), max_batch, ngtcp2_conn_get_send_quantum(conn.get())});
+  const std::size_t largest = config.max_udp_payload;
+  while (batch.size == 0 || limit - batch.size >= largest) {
+    const base::MutableBytes out =
+        buffer.subspan(batch.size, std::min(largest, buffer.size() - batch.size));
+    const Packet packet = write_packet(out, ts);
+    if (packet.size == 0) break;
+    if (batch.size == 0) {
+      batch = {packet.path, packet.ecn, packet.size, 0};
+    } else if (packet.path != batch.path || packet.ecn != batch.ecn ||
+               packet.size > batch.segment) {
+      carried = packet;
+      carried_octets.assign(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(packet.size));
+      break;
+    }
+    batch.size += packet.size;
+    if (packet.size < batch.segment) break;
+  }
+  if (phase != Phase::open) {
+    if (batch.size == 0) return transmit_close(buffer, now);
+    return batch;
+  }
+  ngtcp2_conn_update_pkt_tx_time(conn.get(), ts);
+  note_path();
+  return batch;
+}
+
+Batch Connection::Impl::transmit_close(base::MutableBytes buffer, base::Time now) {
+  if (phase != Phase::closing || !close_wanted) return {};
+  close_wanted = false;
+  if (close_packet.empty()) {
+    ngtcp2_ccerr error;
+    ngtcp2_ccerr_default(&error);
+    const auto reason = base::as_bytes(close_info.reason);
+    if (close_info.application) {
+      ngtcp2_ccerr_set_application_error(&error, close_info.code, reason.data(), reason.size());
+    } else {
+      ngtcp2_ccerr_set_transport_error(&error, close_info.code, reason.data(), reason.size());
+    }
+    Writing packet(buffer, stamp(now));
+    const auto n =
+        ngtcp2_conn_write_connection_close(conn.get(), &packet.storage.path, &packet.info,
+                                           buffer.data(), buffer.size(), &error, packet.ts);
+    if (n <= 0) {
+      // A client that has sent nothing, or a server at its amplification limit.
+      phase = Phase::finished;
+      return {};
+    }
+    const auto size = static_cast<std::size_t>(n);
+    close_packet.assign(buffer.begin(), buffer.begin() + n);
+    close_batch = {SyntheticPath::id_of(packet.storage.path), static_cast<Ecn>(packet.info.ecn),
+                   size, size};
+    over_at = now + base::Duration(3 * ngtcp2_conn_get_pto(conn.get()));
+    return close_batch;
+  }
+  if (buffer.size() < close_packet.size()) return {};
+  std::memcpy(buffer.data(), close_packet.data(), close_packet.size());
+  return close_batch;
+}
+
+void Connection::Impl::update_keys_in_time(ngtcp2_tstamp ts) {
+  if (packets_since_key_update < config.key_update_after) return;
+  // Refused while the last update is younger than 3 PTO or unconfirmed: the next batch tries again.
+  if (ngtcp2_conn_initiate_key_update(conn.get(), ts) == 0) packets_since_key_update = 0;
+}
+
+}  // namespace ztna::quic

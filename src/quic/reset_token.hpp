@@ -1,0 +1,17 @@
+// Stateless reset tokens (RFC 9000 §10.3.2): HKDF of the connection id under the node's reset key,
+// so that a restarted process makes the same ones.
+#pragma once
+
+#include <cstdint>
+
+#include "base/secret.hpp"
+#include "quic/connection_id.hpp"
+
+namespace ztna::quic {
+
+inline constexpr std::size_t reset_token_length = 16;
+
+// Writes reset_token_length octets.
+void make_reset_token(const base::Secret<32>& key, const ConnectionId& id, std::uint8_t* out);
+
+}  // namespace ztna::quic
