@@ -179,6 +179,11 @@ std::size_t Loop::poll() {
   return impl_->context.poll();
 }
 
+void Loop::run_one() {
+  impl_->context.restart();
+  impl_->context.run_one();
+}
+
 void Loop::stop() { impl_->context.stop(); }
 
 void Loop::post(std::function<void()> fn) { asio::post(impl_->context, std::move(fn)); }

@@ -36,8 +36,9 @@ class Loop {
 
   // Runs until stop().
   void run();
-  // Runs what is ready, without waiting: for tests. Returns the number of events.
+  // For tests: runs what is ready without waiting; waits for one event and runs it.
   std::size_t poll();
+  void run_one();
   // run() returns after the current callback; may be run again.
   void stop();
   // Calls `fn` from the loop, never from inside post(). In order, per posting thread.

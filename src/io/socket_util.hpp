@@ -48,7 +48,7 @@ struct SockAddr {
 [[nodiscard]] base::Address local_address_of(int fd);
 [[nodiscard]] base::Address remote_address_of(int fd);
 
-[[nodiscard]] bool set_option(int fd, int level, int name, int value);
+bool set_option(int fd, int level, int name, int value);
 [[nodiscard]] int get_option(int fd, int level, int name);
 
 // The pending error of a socket (SO_ERROR), which this clears; 0 for none.
