@@ -1,0 +1,48 @@
+// One line of the audit log: a decision about access, or the end of what was allowed.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/time.hpp"
+
+namespace ztna::policy {
+
+enum class AuditEvent : std::uint8_t {
+  uplink,        // a node registered, or was refused
+  offer,         // a Connector offered a service
+  session,       // an Agent asked for a session with a Connector
+  flow,          // an Agent asked for a flow to a service
+  flow_closed,   // how an allowed flow ended
+  revoked,       // a live connection was ended by revocation, expiry or a removed root
+  not_owner,     // a message named something that is not its sender's
+  relay_switch,  // an operator turned flow-bearing relaying on or off
+};
+[[nodiscard]] std::string_view to_string(AuditEvent event);
+
+// What is empty or absent is left out of the line.
+struct AuditRecord {
+  base::WallTime time;
+  std::uint16_t milliseconds = 0;  // of `time`, 0 to 999
+  AuditEvent event = AuditEvent::flow;
+  std::string agent, connector;  // names
+  std::string service;
+  std::string session;                // id, hexadecimal
+  std::optional<std::uint64_t> flow;  // number within its session
+  std::optional<bool> allowed;        // the verdict
+  std::string rule;                   // Decision::rule
+  std::string reason;                 // why it ended or was refused
+  std::string path;                   // "RELAY" or "DIRECT", at the end
+  std::string address;                // the peer's, as seen
+  std::optional<std::uint64_t> bytes_to_service, bytes_to_agent;
+  std::optional<base::Duration> duration;  // logged in milliseconds
+};
+
+// A JSON object on one line, no newline at its end. Keys: time (RFC 3339, UTC, milliseconds),
+// event, agent, connector, service, session, flow, verdict ("allow" or "deny"), rule, reason, path,
+// address, bytes_to_service, bytes_to_agent, duration_ms. Octets that are not UTF-8 are replaced.
+[[nodiscard]] std::string to_json_line(const AuditRecord& record);
+
+}  // namespace ztna::policy
