@@ -1,0 +1,63 @@
+#include "config/roles.hpp"
+#include "config/values.hpp"
+
+namespace ztna::config {
+namespace {
+
+const Program program{
+    "ztna-agent", "brings private services to this machine.",
+    "  ztna-agent --intermediate relay.example.org --cert-dir ~/.config/ztna \\\n"
+    "             --forward tcp://127.0.0.1:8080=web --forward udp://127.0.0.1:27960=quake\n"
+    "  ztna-agent --intermediate relay.example.org --cert-dir ~/.config/ztna --socks "
+    "127.0.0.1:1080\n"};
+
+base::Result<Forward> parse_one_forward(const std::string& text) { return parse_forward(text); }
+
+void add_access(Table& table, AgentOptions& options) {
+  table.group("Access");
+  table.list<Forward>("forward", "tcp|udp://ADDR:PORT=NAME", options.forwards, parse_one_forward,
+                      "Listen there and carry what arrives to the service; port 0 takes any free "
+                      "one.");
+  table.optional_address("socks", options.socks,
+                         "SOCKS5 for programs: NAME.ztna or NAME reaches the service, nothing else "
+                         "is reachable.");
+  table.toggle("auto-forward", options.auto_forward,
+               "Give every service this Agent may see an own loopback address, 127.96.x.y.");
+  table.duration("udp-flow-idle", options.udp_flow_idle, std::chrono::seconds(1),
+                 std::chrono::hours(24), "A UDP flow ends after this long without a packet.");
+}
+
+void add_paths(Table& table, AgentOptions& options) {
+  table.group("Paths");
+  table.number<std::uint16_t>("p2p-listen-port", options.p2p_listen_port, 0, 65535,
+                              "UDP port that everything leaves from; 0 takes any free one.");
+  add_listen_address(table, options.p2p_listen_address);
+  table.toggle("no-p2p", options.no_p2p,
+               "Never try a direct path. This version has none, so it changes nothing yet.");
+  table.toggle("direct-only", options.direct_only,
+               "Never send flows through the relay. This version has no direct paths yet, so every "
+               "flow is refused.");
+}
+
+}  // namespace
+
+AgentOptions::AgentOptions() { common.health = base::Address::v4({127, 0, 0, 1}, 9092); }
+
+base::Result<Parsed<AgentOptions>> parse_agent(const Inputs& inputs, std::string_view version) {
+  AgentOptions options;
+  std::string directory;
+  Table table;
+  add_intermediates(table, options.intermediates);
+  add_access(table, options);
+  add_identity(table, directory, options.common.identity, true);
+  add_paths(table, options);
+  add_operations(table, options.common);
+  auto merged = merge(table, program, inputs, version);
+  if (!merged) return tl::unexpected(printable(merged.error()));
+  if (merged->print) return printed<AgentOptions>(*merged->print);
+  auto status = resolve({"agent", inputs, directory, options.common, nullptr}, *merged);
+  auto notes = cautions(options);
+  return finish(table, std::move(*merged), std::move(status), std::move(options), std::move(notes));
+}
+
+}  // namespace ztna::config

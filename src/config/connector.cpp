@@ -1,0 +1,109 @@
+#include "config/roles.hpp"
+#include "config/values.hpp"
+
+namespace ztna::config {
+namespace {
+
+const Program program{
+    "app-connector", "offers private services to the Agents that the policy allows.",
+    "  app-connector --intermediate relay.example.org --cert-dir /etc/ztna/connector \\\n"
+    "                --service web=tcp://127.0.0.1:8080 --service quake=udp://127.0.0.1:27960\n"
+    "  app-connector --intermediate relay.example.org --p2p-cert cert.pem --p2p-key key.pem \\\n"
+    "                --service-id web --local-addr 127.0.0.1:8080\n"};
+
+base::Result<Service> parse_one_service(const std::string& text) { return parse_service(text); }
+
+base::Result<base::Address> parse_advertised(const std::string& text) {
+  return parse_address(text, false);
+}
+
+// The plan's way to name one service.
+struct SingleService {
+  std::string name;
+  std::string backend;
+};
+
+void add_services(Table& table, ConnectorOptions& options, SingleService& single) {
+  table.group("Services");
+  table.list<Service>("service", "NAME=tcp|udp://HOST:PORT", options.services, parse_one_service,
+                      "A service and its backend. Before it is offered, a tcp backend must accept "
+                      "a connection; append ?health=none to offer it unseen. Host names are "
+                      "resolved anew for each flow.");
+  table.text("service-id", "NAME", single.name, "With --local-addr: one tcp service.")
+      .variable("SERVICE_ID");
+  table.text("local-addr", "HOST:PORT", single.backend, "The backend of --service-id.");
+  table.number<std::uint32_t>("max-flows", options.max_flows, 1, 1'000'000,
+                              "Live flows at most, all services together; more are refused.");
+  table.duration("connect-timeout", options.connect_timeout, std::chrono::milliseconds(100),
+                 std::chrono::minutes(2), "How long a backend may take to accept a connection.");
+}
+
+void add_paths(Table& table, ConnectorOptions& options) {
+  table.group("Paths");
+  table.number<std::uint16_t>("p2p-listen-port", options.p2p_listen_port, 0, 65535,
+                              "UDP port that everything leaves from; 0 takes any free one.");
+  add_listen_address(table, options.p2p_listen_address);
+  table.list<base::Address>("p2p-advertise", "ADDR:PORT", options.p2p_advertise, parse_advertised,
+                            "Where Agents reach that port from outside: a port forward, NodePort "
+                            "or load balancer. Kept for direct paths, which this version does not "
+                            "have yet: everything is relayed.");
+  table.toggle("no-p2p", options.no_p2p,
+               "Never try a direct path. This version has none, so it changes nothing yet.");
+}
+
+// SERVICE_ID may come with a shared environment file, so alone it is no mistake of this program.
+base::Status add_single_service(const SingleService& single, ConnectorOptions& options,
+                                Merged& merged) {
+  if (single.name.empty() && single.backend.empty()) return {};
+  const auto incomplete = [&](const char* given, const char* other) {
+    return base::fail(base::ErrorCode::invalid_argument,
+                      "needs " + std::string(other) + " as well, expected both or --service",
+                      merged.where(given));
+  };
+  if (single.backend.empty()) {
+    if (merged.where("service-id") != "environment variable SERVICE_ID" ||
+        options.services.empty()) {
+      return incomplete("service-id", "--local-addr");
+    }
+    merged.warnings.push_back(
+        "environment variable SERVICE_ID: ignored, --local-addr is not given and --service is");
+    return {};
+  }
+  if (single.name.empty()) return incomplete("local-addr", "--service-id");
+  const auto service = parse_service(single.name + "=tcp://" + single.backend);
+  if (!service) {
+    const bool bad_name = !parse_service(single.name + "=tcp://localhost:1");
+    return base::fail(base::ErrorCode::invalid_argument, service.error().what,
+                      merged.where(bad_name ? "service-id" : "local-addr"));
+  }
+  options.services.push_back(*service);
+  return {};
+}
+
+}  // namespace
+
+ConnectorOptions::ConnectorOptions() { common.health = base::Address::v4({127, 0, 0, 1}, 9091); }
+
+base::Result<Parsed<ConnectorOptions>> parse_connector(const Inputs& inputs,
+                                                       std::string_view version) {
+  ConnectorOptions options;
+  std::string directory;
+  SingleService single;
+  Table table;
+  add_intermediates(table, options.intermediates);
+  add_services(table, options, single);
+  add_identity(table, directory, options.common.identity, true);
+  add_policy(table, options.policy);
+  add_paths(table, options);
+  add_operations(table, options.common);
+  auto merged = merge(table, program, inputs, version);
+  if (!merged) return tl::unexpected(printable(merged.error()));
+  if (merged->print) return printed<ConnectorOptions>(*merged->print);
+  auto status = add_single_service(single, options, *merged);
+  if (status) {
+    status = resolve({"connector", inputs, directory, options.common, &options.policy}, *merged);
+  }
+  return finish(table, std::move(*merged), std::move(status), std::move(options), {});
+}
+
+}  // namespace ztna::config

@@ -1,0 +1,60 @@
+#include "config/roles.hpp"
+#include "config/values.hpp"
+
+namespace ztna::config {
+namespace {
+
+const Program program{
+    "intermediate-server", "introduces Agents and Connectors to each other and relays for them.",
+    "  intermediate-server --cert-dir /etc/ztna/intermediate --policy /etc/ztna/policy.toml\n"
+    "  intermediate-server --cert-dir certs --policy policy.toml --listen 0.0.0.0:4433 "
+    "--health 0.0.0.0:9090\n"};
+
+base::Result<base::Address> parse_listen(const std::string& text) {
+  return parse_address(text, true);
+}
+
+void add_rows(Table& table, IntermediateOptions& options) {
+  table.group("Network");
+  table.list<base::Address>("listen", "ADDR:PORT", options.listen, parse_listen,
+                            "UDP address for uplinks and STUN.");
+  table.list<base::Address>("alt-listen", "ADDR:PORT", options.alt_listen, parse_listen,
+                            "Further UDP address that answers STUN, so that nodes can tell what "
+                            "kind of NAT they are behind; another IP and port is best.");
+  table.choice<bool>("relay", options.relay, {{"on", true}, {"off", false}},
+                     "With off, sessions are introduced but no traffic of users is relayed.");
+  table.group("Limits");
+  table.number<std::uint32_t>("max-uplinks", options.max_uplinks, 1, 10'000'000,
+                              "Connected nodes at most; more are refused.");
+  table.number<std::uint32_t>("max-sessions-per-uplink", options.max_sessions_per_uplink, 1,
+                              1'000'000, "Relayed sessions of one node at most.");
+  table.number<std::uint32_t>("retry-threshold", options.retry_threshold, 0, 10'000'000,
+                              "With more unproven handshakes than this, newcomers must prove their "
+                              "address first (QUIC Retry); 0 asks always.");
+}
+
+}  // namespace
+
+IntermediateOptions::IntermediateOptions() {
+  listen.push_back(base::Address::v6({}, 4433));
+  common.health = base::Address::v4({127, 0, 0, 1}, 9090);
+}
+
+base::Result<Parsed<IntermediateOptions>> parse_intermediate(const Inputs& inputs,
+                                                             std::string_view version) {
+  IntermediateOptions options;
+  std::string directory;
+  Table table;
+  add_rows(table, options);
+  add_identity(table, directory, options.common.identity, false);
+  add_policy(table, options.policy);
+  add_operations(table, options.common);
+  auto merged = merge(table, program, inputs, version);
+  if (!merged) return tl::unexpected(printable(merged.error()));
+  if (merged->print) return printed<IntermediateOptions>(*merged->print);
+  auto status =
+      resolve({"intermediate", inputs, directory, options.common, &options.policy}, *merged);
+  return finish(table, std::move(*merged), std::move(status), std::move(options), {});
+}
+
+}  // namespace ztna::config
