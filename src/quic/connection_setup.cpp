@@ -136,6 +136,9 @@ base::Status Connection::Impl::start_client(PathId path, base::Time now) {
 }
 
 base::Status Connection::Impl::start_server(const Initial& initial, PathId path, base::Time now) {
+  if (initial.version != NGTCP2_PROTO_VER_V1) {
+    return base::fail(base::ErrorCode::invalid_argument, "not QUIC version 1", "quic::Initial");
+  }
   if (auto ok = start_tls(); !ok) return ok;
   ngtcp2_callbacks callbacks{};
   set_callbacks(callbacks, true);

@@ -85,14 +85,17 @@ Connection::Impl::Step Connection::Impl::write_datagram(Writing& packet) {
     packet.datagrams_over = true;
     return Step::go_on;
   }
-  const auto vec = [](base::BytesView bytes) {
-    return ngtcp2_vec{const_cast<std::uint8_t*>(bytes.data()), bytes.size()};
-  };
-  const std::array<ngtcp2_vec, 2> data = {vec(item.header), vec(item.payload)};
+  std::array<ngtcp2_vec, 2> data{};  // ngtcp2 takes no empty pieces
+  std::size_t pieces = 0;
+  for (const base::BytesView part : {item.header, item.payload}) {
+    if (!part.empty()) {
+      data[pieces++] = {const_cast<std::uint8_t*>(part.data()), part.size()};
+    }
+  }
   int accepted = 0;
   const auto n = ngtcp2_conn_writev_datagram(
       conn.get(), &packet.storage.path, &packet.info, packet.out.data(), packet.out.size(),
-      &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, item.tag, data.data(), data.size(), packet.ts);
+      &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, item.tag, data.data(), pieces, packet.ts);
   if (accepted != 0) datagrams->done(DatagramSource::Fate::sent);
   if (n == NGTCP2_ERR_WRITE_MORE) return Step::go_on;
   if (n == NGTCP2_ERR_INVALID_ARGUMENT) {  // more than the peer's max_datagram_frame_size

@@ -57,6 +57,12 @@ class Endpoint {
                                  Options options, base::Time now);
 
  private:
+  [[nodiscard]] Verdict consider_initial(base::BytesView datagram, const base::Address& from,
+                                         Options options, base::Time now);
+  [[nodiscard]] Verdict retry(const Initial& initial, const base::Address& from, base::Time now);
+  [[nodiscard]] Verdict reset_unknown(base::BytesView datagram, const std::uint8_t* dcid,
+                                      base::Time now);
+
   Keys keys_;
   ConnectionIdLayout layout_;
   base::Random* random_;
