@@ -34,7 +34,7 @@ if(IPSEC_MB_INCLUDE AND IPSEC_MB_LIBRARY AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86
   target_compile_definitions(ztna_ipsec_mb INTERFACE ZTNA_HAVE_IPSEC_MB=1)
 endif()
 
-find_package(Boost 1.81 REQUIRED)
+find_package(Boost 1.81 REQUIRED CONFIG)
 set(Protobuf_USE_STATIC_LIBS ON)
 find_package(Protobuf REQUIRED)
 find_package(Threads REQUIRED)
