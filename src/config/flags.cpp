@@ -30,9 +30,15 @@ bool looks_like_flag(std::string_view text) {
 base::Status check_arguments(const Table& table, const std::vector<std::string>& arguments) {
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& argument = arguments[i];
-    if (!looks_like_flag(argument) || argument.find('=') != std::string::npos) continue;
-    const std::string name = argument.substr(2);
+    if (!looks_like_flag(argument)) continue;
+    const auto equals = argument.find('=');
+    const std::string name = argument.substr(2, equals == std::string::npos ? equals : equals - 2);
     const Option* option = table.find(name);
+    if (equals + 1 == argument.size() && option != nullptr) {
+      const std::string form = option->kind == Kind::toggle ? "true or false" : option->meta;
+      return fail(ErrorCode::invalid_argument, "is empty, expected " + form, "--" + name);
+    }
+    if (equals != std::string::npos) continue;
     const bool takes_value = option != nullptr ? option->kind != Kind::toggle : name == "config";
     if (!takes_value) continue;
     if (i + 1 == arguments.size() || looks_like_flag(arguments[i + 1])) {

@@ -121,11 +121,9 @@ void add_policy(Table& table, std::string& policy) {
 
 void add_intermediates(Table& table, std::vector<base::HostPort>& intermediates) {
   table.group("Intermediates");
-  table
-      .list<base::HostPort>("intermediate", "HOST[:PORT]", intermediates, parse_intermediate_peer,
-                            "Where to connect; port 4433 unless given. INTERMEDIATE_HOST together "
-                            "with INTERMEDIATE_PORT stands for one.")
-      .variable("INTERMEDIATE_HOST");
+  table.list<base::HostPort>("intermediate", "HOST[:PORT]", intermediates, parse_intermediate_peer,
+                             "Where to connect; port 4433 unless given. The variables "
+                             "INTERMEDIATE_HOST and INTERMEDIATE_PORT together stand for one.");
 }
 
 void add_listen_address(Table& table, std::optional<base::Address>& address) {

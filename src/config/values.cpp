@@ -160,7 +160,9 @@ Result<bool> parse_toggle(std::string_view text) {
 Result<base::Address> parse_address(std::string_view text, bool zero_port) {
   const auto address = base::Address::parse(text);
   if (!address) {
-    return invalid(address.error().message() + ", expected ADDR:PORT such as 127.0.0.1:8080");
+    const std::string found = address.error().message();
+    const bool said = found.find("expected") != std::string::npos;
+    return invalid(found + (said ? "" : ", expected ADDR:PORT such as 127.0.0.1:8080"));
   }
   if (address->port() == 0 && !zero_port) {
     return invalid(in_quotes(text) + " has port 0, expected 1 to 65535");
