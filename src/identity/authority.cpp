@@ -83,8 +83,9 @@ class Writer {
 
 base::Status check_days(int days) {
   if (days >= 1 && days <= max_days) return {};
-  return invalid(std::to_string(days) + " days of validity, expected 1 to " +
-                 std::to_string(max_days));
+  return invalid(
+      std::to_string(days) + " days of validity, expected 1 to " + std::to_string(max_days),
+      "days");
 }
 
 struct LoadedCa {
@@ -216,8 +217,9 @@ base::Result<CaPem> make_root(const std::string& trust_domain, KeyType type, int
                               base::WallTime now, base::Random& random) {
   if (!is_valid_trust_domain(trust_domain)) {
     return invalid("\"" + printable(trust_domain) +
-                   "\" is not a trust domain, expected dot-separated labels of a-z, 0-9 and -, "
-                   "like example.org");
+                       "\" is not a trust domain, expected dot-separated labels of a-z, 0-9 and -, "
+                       "like example.org",
+                   "trust-domain");
   }
   const auto checked = check_days(days);
   if (!checked) return tl::unexpected(checked.error());
@@ -251,32 +253,38 @@ base::Status check_leaf_request(const LeafRequest& leaf) {
   const std::string role(to_string(leaf.role));
   if (!is_valid_name(leaf.name)) {
     return invalid("\"" + printable(leaf.name) +
-                   "\" is not a name, expected 1 to 63 of a-z, 0-9 and -, no hyphen at the ends");
+                       "\" is not a name, expected 1 to 63 of a-z, 0-9 and -, no - at the ends",
+                   "name");
   }
   if (leaf.role == Role::connector && leaf.serve.empty()) {
     return invalid(
         "a connector's certificate names the services it may serve, expected one or "
-        "more names, or *");
+        "more names, or *",
+        "serve");
   }
   if (leaf.role != Role::connector && !leaf.serve.empty()) {
-    return invalid("services to serve are for connectors, the role is " + role);
+    return invalid("services to serve are for connectors, the role is " + role, "serve");
   }
   for (const std::string& service : leaf.serve) {
     if (service == "*" || is_valid_name(service)) continue;
     return invalid("\"" + printable(service) +
-                   "\" is not a service, expected 1 to 63 of a-z, 0-9 and -, or * for all");
+                       "\" is not a service, expected 1 to 63 of a-z, 0-9 and -, or * for all",
+                   "serve");
   }
   if (leaf.role != Role::intermediate && !(leaf.dns.empty() && leaf.ip.empty())) {
-    return invalid("host names and addresses are for intermediates, the role is " + role);
+    return invalid("host names and addresses are for intermediates, the role is " + role,
+                   leaf.dns.empty() ? "ip" : "dns");
   }
   for (const std::string& host : leaf.dns) {
     if (is_valid_trust_domain(host)) continue;  // the same form
     return invalid("\"" + printable(host) +
-                   "\" is not a host name, expected dot-separated labels of a-z, 0-9 and -");
+                       "\" is not a host name, expected dot-separated labels of a-z, 0-9 and -",
+                   "dns");
   }
   for (const std::string& ip : leaf.ip) {
-    const auto address = base::Address::parse_ip(ip, 0);
-    if (!address) return tl::unexpected(address.error());
+    if (base::Address::parse_ip(ip, 0)) continue;
+    return invalid("\"" + printable(ip) + "\" is not an IP address, expected one like 192.0.2.1",
+                   "ip");
   }
   return check_days(leaf.days);
 }

@@ -50,7 +50,8 @@ struct LeafRequest {
   int days = 90;                        // 1 to max_days, and not past the root's own end
 };
 
-// Is it complete and well-formed? What issue() checks first.
+// Is it complete and well-formed? Checked before anything is issued. An error's `where` is the
+// field: "name", "serve", "dns", "ip" or "days".
 [[nodiscard]] base::Status check_leaf_request(const LeafRequest& leaf);
 
 // A signing request for spiffe://<trust_domain>/<role>/<name>, PEM.

@@ -2,6 +2,9 @@
 
 #include <gnutls/crypto.h>
 
+#include <algorithm>
+#include <utility>
+
 #include "identity/certificate.hpp"
 #include "identity/verification.hpp"
 
@@ -24,11 +27,14 @@ base::Status check_key_matches(gnutls_x509_crt_t leaf, gnutls_x509_privkey_t key
       pem.key_where);
 }
 
-// The private number itself, so that another encoding of the same key derives the same octets.
-base::Status read_private_number(gnutls_x509_privkey_t key, Datum& out, const std::string& where) {
+// The private number, so that another encoding of the same key derives the same octets. It may have
+// zeros in front.
+base::Status read_private_number(gnutls_x509_privkey_t key, Datum& out, std::size_t& width,
+                                 const std::string& where) {
   gnutls_ecc_curve_t curve = GNUTLS_ECC_CURVE_INVALID;
   Datum x, y;
   int code = gnutls_x509_privkey_export_ecc_raw(key, &curve, x.out(), y.out(), out.out());
+  width = code >= 0 ? static_cast<std::size_t>(gnutls_ecc_curve_get_size(curve)) : 0;
   if (code == GNUTLS_E_INVALID_REQUEST) {
     Datum modulus, exponent, p, q, u, e1, e2;
     code = gnutls_x509_privkey_export_rsa_raw2(key, modulus.out(), exponent.out(), out.out(),
@@ -40,13 +46,23 @@ base::Status read_private_number(gnutls_x509_privkey_t key, Datum& out, const st
                     gnutls_strerror(code));
 }
 
-// HKDF-Extract (RFC 5869 §2.2) without salt.
+// HKDF-Extract (RFC 5869 §2.2) without salt, from the number in the curve's width (RFC 5915 §3), or
+// for RSA without zeros in front.
 base::Result<base::Secret<32>> extract(gnutls_x509_privkey_t key, const std::string& where) {
   Datum number;
-  const auto read = read_private_number(key, number, where);
+  std::size_t width = 0;
+  const auto read = read_private_number(key, number, width, where);
   if (!read) return tl::unexpected(read.error());
+  base::BytesView octets = number.bytes();
+  while (octets.size() > width && !octets.empty() && octets.front() == 0)
+    octets = octets.subspan(1);
+  base::Secret<66> padded;  // as wide as P-521
+  if (octets.size() < width && width <= padded.expose().size()) {
+    std::ranges::copy(octets, padded.expose().subspan(width - octets.size()).begin());
+    octets = std::as_const(padded).expose().first(width);
+  }
   base::Secret<32> secret;
-  const gnutls_datum_t input = to_datum(number.bytes());
+  const gnutls_datum_t input = to_datum(octets);
   const gnutls_datum_t salt{nullptr, 0};
   const auto done =
       check_gnutls(gnutls_hkdf_extract(GNUTLS_MAC_SHA256, &input, &salt, secret.expose().data()),

@@ -53,8 +53,8 @@ struct SpiffeId {
 
 // What one end demands of the other before a handshake counts.
 struct Expectation {
-  Role role = Role::intermediate;
-  std::string trust_domain;  // must match
+  std::optional<Role> role = Role::intermediate;  // none: an Agent or a Connector
+  std::string trust_domain;                       // must match
   std::string name;          // empty: any name
   // Intermediates only: accept, instead of a certificate of our own CA, one that the system's roots
   // vouch for and that names this host (Let's Encrypt). Empty: not allowed.

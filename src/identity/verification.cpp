@@ -65,9 +65,12 @@ base::Status check_usage(gnutls_x509_crt_t leaf, Role role, const std::string& w
 
 base::Status check_expected(const Principal& peer, const Expectation& expected,
                             const std::string& where) {
-  if (peer.role != expected.role) {
+  const bool fits = expected.role ? peer.role == *expected.role : peer.role != Role::intermediate;
+  if (!fits) {
+    const std::string_view wanted =
+        expected.role ? to_string(*expected.role) : std::string_view("agent or connector");
     return refuse("the peer's role is " + std::string(to_string(peer.role)) + ", expected " +
-                      std::string(to_string(expected.role)),
+                      std::string(wanted),
                   where);
   }
   if (peer.trust_domain != expected.trust_domain) {

@@ -120,31 +120,45 @@ TEST(Derive, IsRepeatableAndSeparatedByLabel) {
             base::to_hex(authority.agent("alice")->derive("retry").expose()));
 }
 
-TEST(Derive, IsHkdfOfThePrivateNumber) {
-  ZTNA_NEEDS_OPENSSL();
-  // A key of the form that RFC 5915 writes, and HKDF, both by openssl(1).
-  TestAuthority authority;
+// P-256 keys in the form of RFC 5915, by their private number alone.
+std::string key_of_number(const std::string& number) {
   const ScratchFolder folder;
-  const std::string path = folder.file("key.pem", "");
-  ASSERT_EQ(run("openssl ecparam -name prime256v1 -genkey -noout -out " + path).status, 0);
-  const std::string number = run("openssl asn1parse -in " + path +
-                                 " | grep -m1 'OCTET STRING' | sed 's/.*DUMP\\]://' | tr -d '\\n'")
-                                 .output;
-  ASSERT_EQ(number.size(), 64U) << number;
-  const std::string expected =
-      run("openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:" + number +
-          " -kdfopt info:ztna-retry HKDF | tr -d ':\\n' | tr A-F a-f")
-          .output;
+  const std::string hex = "30310201010420" + number + "a00a06082a8648ce3d030107";
+  base::Bytes octets(hex.size() / 2);
+  EXPECT_TRUE(base::from_hex(hex, octets));
+  const std::string der = folder.file("key.der", std::string(base::as_text(octets)));
+  return run("openssl ec -inform DER -in " + der + " 2>/dev/null").output;
+}
+
+class DeriveVectors : public testing::TestWithParam<const char*> {};
+
+TEST_P(DeriveVectors, IsHkdfOfThePrivateNumber) {
+  ZTNA_NEEDS_OPENSSL();
+  const std::string number = GetParam();
+  TestAuthority authority;
   Credentials::Pem pem;
-  pem.key = run("cat " + path).output;
+  pem.key = key_of_number(number);
+  ASSERT_THAT(pem.key, HasSubstr("BEGIN EC PRIVATE KEY"));
   pem.roots = authority.roots();
   CountingRandom random;
   pem.certificate = value_or_throw(issue_for_key(authority.ca(), {.role = Role::agent, .name = "a"},
                                                  pem.key, "key.pem", test_now, random))
                         .certificate;
   const auto credentials = value_or_throw(Credentials::load(pem, test_now));
+  const std::string expected =
+      run("openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt hexkey:" + number +
+          " -kdfopt info:ztna-retry HKDF | tr -d ':\\n' | tr A-F a-f")
+          .output;
+  ASSERT_EQ(expected.size(), 64U) << expected;
   EXPECT_EQ(base::to_hex(credentials->derive("ztna-retry").expose()), expected);
 }
+
+// The first octet has its highest bit set, has it clear, and is zero.
+INSTANTIATE_TEST_SUITE_P(
+    Numbers, DeriveVectors,
+    testing::Values("c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721",
+                    "49afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721",
+                    "0000a9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721"));
 
 class StillTrusts : public testing::Test {
  protected:

@@ -32,7 +32,7 @@ class ScratchFolder {
     return path_ / name;
   }
   // The path of a new file with this text.
-  [[nodiscard]] std::string file(const std::string& name, const std::string& text) const {
+  std::string file(const std::string& name, const std::string& text) const {
     std::ofstream out(path_ / name, std::ios::binary);
     out << text;
     return (path_ / name).string();

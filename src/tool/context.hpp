@@ -1,0 +1,20 @@
+// What the `ztna` commands work with, handed in so that tests can stand in the world's place.
+#pragma once
+
+#include <iosfwd>
+
+#include "base/ids.hpp"
+#include "base/time.hpp"
+
+namespace ztna::tool {
+
+struct Context {
+  std::ostream& out;
+  std::ostream& err;
+  base::Random& random;
+  base::WallTime now;
+  // What the process exits with: 0 done, 1 denied or failed, 2 wrong usage or input.
+  int exit_code = 0;
+};
+
+}  // namespace ztna::tool
