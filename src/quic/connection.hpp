@@ -144,9 +144,11 @@ struct Stats {
   base::Duration latest_rtt{}, min_rtt{}, smoothed_rtt{}, rtt_var{};
   base::Duration pto{};  // current probe time-out (RFC 9002 §6.2.1)
   std::uint64_t cwnd = 0, bytes_in_flight = 0;
+  // Lost: packets that carried stream data or a DATAGRAM and were declared lost.
   std::uint64_t packets_sent = 0, packets_received = 0, packets_lost = 0;
   std::uint64_t bytes_sent = 0, bytes_received = 0;
   std::uint64_t datagrams_refused = 0;  // too large for the path: a sign of an MTU trap
+  std::uint64_t key_updates = 0;        // initiated here (RFC 9001 §6)
 };
 
 // A client's first packet, as the Endpoint parsed it.

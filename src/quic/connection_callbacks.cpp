@@ -57,10 +57,11 @@ struct NgtcpCallbacks {
 
   // --- streams
   static int recv_stream_data(ngtcp2_conn*, std::uint32_t flags, std::int64_t id, std::uint64_t,
-                              const std::uint8_t* data, std::size_t size, void* user_data, void*) {
+                              const std::uint8_t* data, std::size_t size, void* user_data,
+                              void* user) {
     auto& impl = self(user_data);
     if (impl.announced_close) return 0;
-    if (Stream* stream = impl.streams.find(id)) stream->unconsumed += size;
+    if (user != nullptr) static_cast<Stream*>(user)->unconsumed += size;
     impl.handler.on_stream_data(id, {data, size}, (flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0);
     return 0;
   }

@@ -218,7 +218,9 @@ Batch Connection::Impl::transmit_close(base::MutableBytes buffer, base::Time now
 void Connection::Impl::update_keys_in_time(ngtcp2_tstamp ts) {
   if (packets_since_key_update < config.key_update_after) return;
   // Refused while the last update is younger than 3 PTO or unconfirmed: the next batch tries again.
-  if (ngtcp2_conn_initiate_key_update(conn.get(), ts) == 0) packets_since_key_update = 0;
+  if (ngtcp2_conn_initiate_key_update(conn.get(), ts) != 0) return;
+  packets_since_key_update = 0;
+  ++counters.key_updates;
 }
 
 }  // namespace ztna::quic
