@@ -1,0 +1,524 @@
+#include "agent/engine.hpp"
+
+#include <algorithm>
+
+#include "node/timeouts.hpp"
+
+namespace ztna::agent {
+
+namespace timeouts = node::timeouts;
+namespace proto = node::proto;
+using node::Uplink;
+using session::Session;
+using session::StreamId;
+
+namespace {
+
+constexpr std::size_t max_early_datagrams = 32;
+constexpr std::size_t max_failures = 64;
+constexpr std::size_t max_tries = 3;
+
+FlowEnd from_reason(proto::Reason reason) {
+  switch (reason) {
+    case proto::REASON_DENIED:
+    case proto::REASON_REVOKED: return FlowEnd::denied;
+    case proto::REASON_UNKNOWN_SERVICE: return FlowEnd::unknown_service;
+    case proto::REASON_QUOTA: return FlowEnd::quota;
+    case proto::REASON_MALFORMED: return FlowEnd::protocol_error;
+    default: return FlowEnd::unavailable;
+  }
+}
+
+// Failures that speak against the Connector instance rather than against the request.
+bool blames_instance(FlowEnd why) {
+  switch (why) {
+    case FlowEnd::backend_refused:
+    case FlowEnd::backend_unreachable:
+    case FlowEnd::backend_timeout:
+    case FlowEnd::session_lost:
+    case FlowEnd::timed_out:
+    case FlowEnd::shutting_down:
+    case FlowEnd::untrusted:
+    case FlowEnd::unknown_service: return true;
+    default: return false;
+  }
+}
+
+}  // namespace
+
+Engine::Engine(EngineConfig config, Handler& handler, base::WallReference wall)
+    : config_(std::move(config)), handler_(handler), spread_(config_.node.random->u64()) {
+  config_.node.role = Session::Role::agent;
+  node::NodeOwner& self = *this;
+  node_ = std::make_unique<node::Node>(config_.node, self, wall);
+}
+
+Engine::~Engine() = default;
+
+// --- time
+
+void Engine::expire(base::Time now) {
+  now_ = now;
+  for (const FlowId id : std::exchange(to_advance_, {})) advance(id);
+  std::uint64_t value = 0;
+  while (deadlines_.pop_due(now, value)) {
+    const Flow* const flow = find(FlowId{value});
+    if (flow == nullptr) continue;
+    switch (flow->state) {
+      case State::for_uplink: end(flow->id, FlowEnd::unavailable, uplink_trouble()); break;
+      case State::for_session:
+        end(flow->id, FlowEnd::timed_out, "no session came up in time");
+        break;
+      case State::opening:
+        flow->session->reset(flow->stream);
+        end(flow->id, FlowEnd::timed_out, "the Connector did not answer in time");
+        break;
+      case State::open: break;
+    }
+  }
+  for (auto it = unused_since_.begin(); it != unused_since_.end();) {
+    Session* const session = it->first;
+    const bool over = now - it->second >= timeouts::session_unused;
+    if (session->flow_count() > 0) {
+      it = unused_since_.erase(it);
+    } else if (over) {
+      it = unused_since_.erase(it);
+      node_->close_session(*session, session::close_idle, "unused", now);
+    } else {
+      ++it;
+    }
+  }
+}
+
+base::Time Engine::next_deadline() const {
+  base::Time at = deadlines_.next();
+  if (!to_advance_.empty()) return base::Time{};
+  for (const auto& [session, since] : unused_since_) {
+    at = std::min(at, since + timeouts::session_unused);
+  }
+  return at;
+}
+
+// --- opening
+
+FlowId Engine::open_flow(const std::string& service, Protocol protocol, base::Time now) {
+  now_ = now;
+  const FlowId id{++last_flow_};
+  Flow& flow = flows_[id.value];
+  flow.id = id;
+  flow.service = service;
+  flow.protocol = protocol;
+  flow.since = now;
+  ++counters_.flows_opened;
+  deadlines_.set(id.value, now + timeouts::flow_waits_for_uplink);
+  to_advance_.push_back(id);
+  return id;
+}
+
+void Engine::advance(FlowId id) {
+  Flow* const flow = find(id);
+  if (flow == nullptr || flow->session != nullptr) return;
+  if (flows_.size() > config_.max_flows) {
+    return end(id, FlowEnd::quota, "too many flows on this Agent");
+  }
+  // A live session serves even while its Intermediate is away for a moment.
+  const auto choice = catalog_.choose(flow->service, candidates(), flow->tried, spread_, now_);
+  if (choice) {
+    if (Session* const live = session_with(choice->incarnation)) return start_on(*flow, *live);
+  }
+  if (!node_->any_uplink_up()) {
+    const bool hope = std::ranges::any_of(
+        node_->uplinks(), [&](const auto& uplink) { return uplink->hopeful(now_); });
+    if (!hope) return end(id, FlowEnd::unavailable, uplink_trouble());
+    flow->state = State::for_uplink;
+    return;
+  }
+  ask_for_session(*flow);
+}
+
+void Engine::advance_all(State state) {
+  std::vector<FlowId> waiting;
+  for (const auto& [value, flow] : flows_) {
+    if (flow.state == state) waiting.push_back(flow.id);
+  }
+  for (const FlowId id : waiting) advance(id);
+}
+
+Uplink* Engine::uplink_for(std::uint32_t preferred) const {
+  const auto& uplinks = node_->uplinks();
+  if (preferred < uplinks.size() && uplinks[preferred]->up()) return uplinks[preferred].get();
+  Uplink* best = nullptr;
+  for (const auto& uplink : uplinks) {
+    if (!uplink->up()) continue;
+    if (best == nullptr || uplink->stats().smoothed_rtt < best->stats().smoothed_rtt) {
+      best = uplink.get();
+    }
+  }
+  return best;
+}
+
+void Engine::ask_for_session(Flow& flow) {
+  const auto choice = catalog_.choose(flow.service, candidates(), flow.tried, spread_, now_);
+  const base::IncarnationId wanted = choice ? choice->incarnation : base::IncarnationId{};
+  flow.state = State::for_session;
+  deadlines_.set(flow.id.value, now_ + timeouts::open_session);
+  // A session with that instance is being set up: wait with the others.
+  for (auto& [number, request] : requests_) {
+    const bool same = choice ? request.incarnation == wanted : request.service == flow.service;
+    if (!same) continue;
+    request.flows.push_back(flow.id);
+    return;
+  }
+  Uplink* const uplink = uplink_for(choice ? choice->uplink : 0);
+  const std::uint64_t number = ++last_request_;
+  const base::BytesView incarnation = choice ? base::BytesView(wanted.octets) : base::BytesView{};
+  if (uplink == nullptr || !node_->open_session(*uplink, number, flow.service, incarnation)) {
+    return end(flow.id, FlowEnd::unavailable, uplink_trouble());
+  }
+  requests_[number] = {uplink->index(), flow.service, wanted, {flow.id}};
+}
+
+void Engine::on_session_opened(std::uint64_t number, Session& session) {
+  const auto found = requests_.find(number);
+  if (found == requests_.end()) return;
+  found->second.incarnation = session.config().peer_incarnation;
+  if (session.state() == Session::State::ready) on_session_ready(session);
+}
+
+void Engine::on_session_refused(std::uint64_t number, proto::Reason reason,
+                                const std::string& text) {
+  const auto found = requests_.find(number);
+  if (found == requests_.end()) return;
+  const Request request = std::move(found->second);
+  requests_.erase(found);
+  const bool chose = request.incarnation != base::IncarnationId{};
+  for (const FlowId id : request.flows) {
+    Flow* const flow = find(id);
+    if (flow == nullptr) continue;
+    // The instance that we chose may just have gone; there may be another.
+    const FlowEnd why = from_reason(reason);
+    const bool again = chose && flow->tried.size() + 1 < max_tries &&
+                       (why == FlowEnd::unavailable || why == FlowEnd::unknown_service);
+    if (again) {
+      flow->tried.push_back(request.incarnation);
+      to_advance_.push_back(id);
+    } else {
+      end(id, why, text.substr(0, 200));
+    }
+  }
+}
+
+void Engine::on_session_ready(Session& session) {
+  notices_.push_back(node::session_ready(session));
+  for (auto it = requests_.begin(); it != requests_.end();) {
+    if (it->second.incarnation != session.config().peer_incarnation) {
+      ++it;
+      continue;
+    }
+    const std::vector<FlowId> waiting = std::move(it->second.flows);
+    it = requests_.erase(it);
+    for (const FlowId id : waiting) {
+      if (Flow* const flow = find(id)) start_on(*flow, session);
+    }
+  }
+}
+
+void Engine::start_on(Flow& flow, Session& session) {
+  // For every flow: the Connector's certificate must name the service, whatever any Intermediate
+  // said about who serves it.
+  if (!session.peer()->may_serve(flow.service)) {
+    catalog_.penalise(session.config().peer_incarnation, now_);
+    return end(flow.id, FlowEnd::untrusted,
+               session.peer()->uri() + " has no certificate for " + flow.service);
+  }
+  const auto stream = session.open_flow(flow.service, flow.protocol);
+  if (!stream) return end(flow.id, FlowEnd::quota, stream.error().message());
+  flow.session = &session;
+  flow.stream = *stream;
+  flow.state = State::opening;
+  by_stream_[{&session, *stream}] = flow.id;
+  unused_since_.erase(&session);
+  deadlines_.set(flow.id.value, now_ + timeouts::flow_reply);
+  catalog_.used(flow.service, session.config().peer_incarnation);
+  for (const base::Bytes& payload : std::exchange(flow.early, {})) {
+    flow.counters.to_backend += payload.size();
+    session.send_datagram(*stream, payload);
+  }
+  if (flow.finish_early) session.finish(*stream);
+  handler_.on_flow_writable(flow.id);
+}
+
+// --- what the Connector does
+
+Engine::Flow* Engine::find(FlowId id) {
+  const auto found = flows_.find(id.value);
+  return found == flows_.end() ? nullptr : &found->second;
+}
+
+Engine::Flow* Engine::find(const Session& session, StreamId stream) {
+  const auto found = by_stream_.find({const_cast<Session*>(&session), stream});
+  return found == by_stream_.end() ? nullptr : find(found->second);
+}
+
+void Engine::on_flow_accepted(Session& session, StreamId stream) {
+  Flow* const flow = find(session, stream);
+  if (flow == nullptr) return;
+  flow->state = State::open;
+  deadlines_.remove(flow->id.value);
+  ++counters_.flows_accepted;
+  handler_.on_flow_accepted(flow->id);
+}
+
+void Engine::on_flow_rejected(Session& session, StreamId stream, FlowEnd why,
+                              const std::string& text) {
+  const Flow* const flow = find(session, stream);
+  if (flow != nullptr) end(flow->id, why, text);
+}
+
+void Engine::on_flow_data(Session& session, StreamId stream, base::BytesView data) {
+  Flow* const flow = find(session, stream);
+  if (flow == nullptr) return session.consume(stream, data.size());
+  flow->counters.from_backend += data.size();
+  counters_.bytes_from_backend += data.size();
+  handler_.on_flow_data(flow->id, data);
+}
+
+void Engine::on_flow_fin(Session& session, StreamId stream) {
+  const Flow* const flow = find(session, stream);
+  if (flow == nullptr) return;
+  if (flow->protocol == Protocol::udp) return session.finish(stream);
+  handler_.on_flow_fin(flow->id);
+}
+
+void Engine::on_flow_writable(Session& session, StreamId stream) {
+  if (const Flow* const flow = find(session, stream)) handler_.on_flow_writable(flow->id);
+}
+
+void Engine::on_flow_datagram(Session& session, StreamId stream, base::BytesView payload) {
+  Flow* const flow = find(session, stream);
+  if (flow == nullptr) return;
+  flow->counters.from_backend += payload.size();
+  counters_.bytes_from_backend += payload.size();
+  handler_.on_flow_datagram(flow->id, payload);
+}
+
+void Engine::on_flow_reset(Session& session, StreamId stream) {
+  const Flow* const flow = find(session, stream);
+  if (flow != nullptr) end(flow->id, FlowEnd::reset, "reset by the service's side");
+}
+
+void Engine::on_flow_closed(Session& session, StreamId stream) {
+  const Flow* const flow = find(session, stream);
+  if (flow != nullptr) end(flow->id, FlowEnd::finished, {});
+}
+
+void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
+  notices_.push_back(node::session_closed(session, info));
+  unused_since_.erase(&session);
+  const base::IncarnationId instance = session.config().peer_incarnation;
+  std::vector<FlowId> over;
+  for (auto it = by_stream_.lower_bound({&session, -1});
+       it != by_stream_.end() && it->first.first == &session; ++it) {
+    over.push_back(it->second);
+  }
+  for (const FlowId id : over) end(id, FlowEnd::session_lost, info.reason);
+  // Those that waited for its handshake may find another Connector.
+  std::vector<FlowId> waiting;
+  for (auto it = requests_.begin(); it != requests_.end();) {
+    if (it->second.incarnation != instance) {
+      ++it;
+      continue;
+    }
+    waiting.insert(waiting.end(), it->second.flows.begin(), it->second.flows.end());
+    it = requests_.erase(it);
+  }
+  if (!waiting.empty()) catalog_.penalise(instance, now_);
+  for (const FlowId id : waiting) {
+    Flow* const flow = find(id);
+    if (flow == nullptr) continue;
+    flow->tried.push_back(instance);
+    if (flow->tried.size() >= max_tries || info.cause == quic::CloseCause::handshake) {
+      end(id, FlowEnd::untrusted, "the session was refused: " + info.reason);
+    } else {
+      to_advance_.push_back(id);
+    }
+  }
+}
+
+// --- what the local program does
+
+std::size_t Engine::flow_write(FlowId id, base::BytesView data) {
+  Flow* const flow = find(id);
+  if (flow == nullptr || flow->session == nullptr) return 0;
+  const std::size_t taken = flow->session->write(flow->stream, data);
+  flow->counters.to_backend += taken;
+  counters_.bytes_to_backend += taken;
+  return taken;
+}
+
+void Engine::flow_finish(FlowId id) {
+  Flow* const flow = find(id);
+  if (flow == nullptr) return;
+  if (flow->session == nullptr) {
+    flow->finish_early = true;
+  } else {
+    flow->session->finish(flow->stream);
+  }
+}
+
+void Engine::flow_reset(FlowId id) {
+  const Flow* const flow = find(id);
+  if (flow == nullptr) return;
+  if (flow->session != nullptr) flow->session->reset(flow->stream);
+  end(id, FlowEnd::reset, "reset by the local program");
+}
+
+void Engine::flow_consume(FlowId id, std::size_t size) {
+  const Flow* const flow = find(id);
+  if (flow != nullptr && flow->session != nullptr) flow->session->consume(flow->stream, size);
+}
+
+void Engine::flow_datagram(FlowId id, base::BytesView payload) {
+  Flow* const flow = find(id);
+  if (flow == nullptr) return;
+  if (flow->session == nullptr) {
+    if (flow->early.size() < max_early_datagrams) {
+      flow->early.emplace_back(payload.begin(), payload.end());
+    }
+    return;
+  }
+  if (!flow->session->send_datagram(flow->stream, payload)) return;
+  flow->counters.to_backend += payload.size();
+  counters_.bytes_to_backend += payload.size();
+}
+
+// --- the end of flows
+
+void Engine::end(FlowId id, FlowEnd why, const std::string& text) {
+  const auto found = flows_.find(id.value);
+  if (found == flows_.end()) return;
+  const Flow flow = std::move(found->second);
+  flows_.erase(found);
+  deadlines_.remove(id.value);
+  ++counters_.ended[why];
+  for (auto& [number, request] : requests_) std::erase(request.flows, id);
+  if (flow.session != nullptr) {
+    by_stream_.erase({flow.session, flow.stream});
+    if (flow.session->state() == Session::State::ready && flow.session->flow_count() <= 1) {
+      unused_since_[flow.session] = now_;
+    }
+    if (blames_instance(why)) catalog_.penalise(flow.session->config().peer_incarnation, now_);
+  }
+  if (why != FlowEnd::finished && why != FlowEnd::reset) {
+    failures_.push_back({id, flow.service, text, why, now_});
+    if (failures_.size() > max_failures) failures_.pop_front();
+    notices_.push_back(
+        {true,
+         "Flow failed",
+         {{"service", flow.service}, {"reason", std::string(to_string(why))}, {"detail", text}}});
+  }
+  handler_.on_flow_ended(id, why, text);
+}
+
+// --- uplinks
+
+void Engine::on_uplink_up(Uplink& uplink) {
+  notices_.push_back(node::uplink_up(uplink));
+  advance_all(State::for_uplink);
+}
+
+void Engine::on_uplink_down(Uplink& uplink, const std::string& reason) {
+  notices_.push_back(node::uplink_down(uplink, reason));
+  catalog_.forget_uplink(uplink.index());
+  handler_.on_services_changed();
+  // What was asked there gets no answer any more: ask again when somebody is up.
+  std::vector<FlowId> waiting;
+  for (auto it = requests_.begin(); it != requests_.end();) {
+    if (it->second.uplink != uplink.index()) {
+      ++it;
+      continue;
+    }
+    waiting.insert(waiting.end(), it->second.flows.begin(), it->second.flows.end());
+    it = requests_.erase(it);
+  }
+  for (const FlowId id : waiting) {
+    deadlines_.set(id.value, now_ + timeouts::flow_waits_for_uplink);
+    to_advance_.push_back(id);
+  }
+}
+
+void Engine::on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) {
+  notices_.push_back(node::uplink_attempt_failed(uplink, reason));
+  for (const auto& [value, flow] : flows_) {
+    if (flow.state == State::for_uplink) to_advance_.push_back(flow.id);
+  }
+}
+
+void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
+  switch (message.body_case()) {
+    case proto::Message::kDirectory:
+      catalog_.update(uplink.index(), message.directory());
+      handler_.on_services_changed();
+      break;
+    case proto::Message::kRefused:
+      notices_.push_back(node::refused(uplink, message.refused().text().substr(0, 200)));
+      break;
+    case proto::Message::kDrain: notices_.push_back(node::draining(uplink)); break;
+    default: break;
+  }
+}
+
+void Engine::on_session_relay(Session& session, bool available) {
+  notices_.push_back(node::session_relay(session, available));
+}
+
+std::string Engine::uplink_trouble() const {
+  std::string text = "no Intermediate is reachable";
+  for (const auto& uplink : node_->uplinks()) {
+    if (!uplink->last_error().empty()) text += "; " + uplink->name() + ": " + uplink->last_error();
+  }
+  return text;
+}
+
+std::vector<Candidate> Engine::candidates() const {
+  std::vector<Candidate> all;
+  for (const Session* const session : node_->sessions()) {
+    if (session->state() != Session::State::ready || !session->has_relay()) continue;
+    all.push_back({session->config().peer_incarnation, session->stats().smoothed_rtt});
+  }
+  return all;
+}
+
+Session* Engine::session_with(const base::IncarnationId& instance) const {
+  for (Session* const session : node_->sessions()) {
+    if (session->state() == Session::State::ready && session->has_relay() &&
+        session->config().peer_incarnation == instance) {
+      return session;
+    }
+  }
+  return nullptr;
+}
+
+// --- operators
+
+void Engine::reload(std::shared_ptr<const identity::Credentials> credentials, base::Time now) {
+  now_ = now;
+  node_->set_credentials(std::move(credentials), now);
+}
+
+std::vector<node::Notice> Engine::take_notices() { return std::exchange(notices_, {}); }
+
+std::vector<Engine::FlowView> Engine::flows() const {
+  static constexpr std::string_view names[] = {"waiting for an uplink", "waiting for a session",
+                                               "opening", "open"};
+  std::vector<FlowView> views;
+  for (const auto& [value, flow] : flows_) {
+    views.push_back({flow.id, flow.service,
+                     flow.session == nullptr ? "" : flow.session->config().peer_uri,
+                     std::string(names[static_cast<std::size_t>(flow.state)]), flow.protocol,
+                     flow.counters, flow.since});
+  }
+  return views;
+}
+
+}  // namespace ztna::agent

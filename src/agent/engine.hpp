@@ -1,0 +1,172 @@
+// The Agent: opens flows to services for local programs, over as few sessions as possible. Pure:
+// the shell owns the local sockets.
+//
+// A flow's states and what leaves them:
+//   for_uplink   no Intermediate is up, but one may be soon     → for_session | ended
+//   for_session  a session was asked for, or is handshaking     → opening | ended
+//   opening      FlowOpen sent, octets may follow it at once    → open | ended
+//   open         the Connector accepted                         → ended
+// Each of the first three has a deadline: nothing hangs. Threading: one owner, one thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "agent/catalog.hpp"
+#include "base/deadline_queue.hpp"
+#include "node/node.hpp"
+#include "node/notice.hpp"
+#include "session/flow.hpp"
+
+namespace ztna::agent {
+
+using session::FlowEnd;
+using session::FlowId;
+using session::Protocol;
+
+class Handler : public session::FlowHandler {
+ public:
+  // The set of services, their ports or their health changed.
+  virtual void on_services_changed() {}
+};
+
+struct EngineConfig {
+  node::NodeConfig node;  // the role is set here
+  std::size_t max_flows = 8192;
+};
+
+class Engine final : private node::NodeOwner {
+ public:
+  Engine(EngineConfig config, Handler& handler, base::WallReference wall);
+  ~Engine() override;
+
+  [[nodiscard]] node::Node& node() { return *node_; }
+  [[nodiscard]] const node::Node& node() const { return *node_; }
+  // Set by the shell before each call into engine or node.
+  void set_now(base::Time now) { now_ = now; }
+  // After node().expire(): the flows' own deadlines.
+  void expire(base::Time now);
+  [[nodiscard]] base::Time next_deadline() const;
+
+  // --- flows; unknown ids are ignored
+  // Starts a flow. The answer is on_flow_accepted or on_flow_ended, never from inside this call.
+  [[nodiscard]] FlowId open_flow(const std::string& service, Protocol protocol, base::Time now);
+  // Takes what fits; 0 before the flow is opening. on_flow_writable follows.
+  [[nodiscard]] std::size_t flow_write(FlowId id, base::BytesView data);
+  void flow_finish(FlowId id);
+  void flow_reset(FlowId id);
+  void flow_consume(FlowId id, std::size_t size);
+  // Kept (a few of them) until the flow is opening.
+  void flow_datagram(FlowId id, base::BytesView payload);
+
+  // --- operators
+  [[nodiscard]] const Catalog& catalog() const { return catalog_; }
+  [[nodiscard]] std::vector<node::Notice> take_notices();
+  void set_wall(base::WallReference wall) { node_->set_wall(wall); }
+  void reload(std::shared_ptr<const identity::Credentials> credentials, base::Time now);
+
+  struct FlowView {
+    FlowId id;
+    std::string service, connector, state;
+    Protocol protocol = Protocol::tcp;
+    session::FlowCounters counters;
+    base::Time since;
+  };
+  [[nodiscard]] std::vector<FlowView> flows() const;
+  struct Ended {
+    FlowId id;
+    std::string service, text;
+    FlowEnd why = FlowEnd::finished;
+    base::Time at;
+  };
+  // The last failures, newest last, for `ztna status`.
+  [[nodiscard]] const std::deque<Ended>& failures() const { return failures_; }
+  struct Counters {
+    std::uint64_t flows_opened = 0, flows_accepted = 0;
+    std::map<FlowEnd, std::uint64_t> ended;
+    std::uint64_t bytes_to_backend = 0, bytes_from_backend = 0;
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  enum class State { for_uplink, for_session, opening, open };
+  struct Flow {
+    FlowId id;
+    std::string service;
+    Protocol protocol = Protocol::tcp;
+    State state = State::for_uplink;
+    session::Session* session = nullptr;
+    session::StreamId stream = -1;
+    std::vector<base::IncarnationId> tried;
+    std::vector<base::Bytes> early;  // UDP payloads from before the session was there
+    bool finish_early = false;       // flow_finish() came before the stream was there
+    session::FlowCounters counters;
+    base::Time since;
+  };
+  // An OpenSession under way, and who waits for it.
+  struct Request {
+    std::uint32_t uplink = 0;
+    std::string service;
+    base::IncarnationId incarnation;  // all zero: the Intermediate chooses
+    std::vector<FlowId> flows;
+  };
+  using StreamKey = std::pair<session::Session*, session::StreamId>;
+
+  // node::NodeOwner
+  void on_uplink_up(node::Uplink& uplink) override;
+  void on_uplink_down(node::Uplink& uplink, const std::string& reason) override;
+  void on_uplink_attempt_failed(node::Uplink& uplink, const std::string& reason) override;
+  void on_uplink_message(node::Uplink& uplink, const node::proto::Message& message) override;
+  void on_session_opened(std::uint64_t request, session::Session& session) override;
+  void on_session_refused(std::uint64_t request, node::proto::Reason reason,
+                          const std::string& text) override;
+  void on_session_relay(session::Session& session, bool available) override;
+  void on_session_ready(session::Session& session) override;
+  void on_flow_accepted(session::Session& session, session::StreamId stream) override;
+  void on_flow_rejected(session::Session& session, session::StreamId stream, FlowEnd why,
+                        const std::string& text) override;
+  void on_flow_data(session::Session& session, session::StreamId stream,
+                    base::BytesView data) override;
+  void on_flow_fin(session::Session& session, session::StreamId stream) override;
+  void on_flow_writable(session::Session& session, session::StreamId stream) override;
+  void on_flow_datagram(session::Session& session, session::StreamId stream,
+                        base::BytesView payload) override;
+  void on_flow_reset(session::Session& session, session::StreamId stream) override;
+  void on_flow_closed(session::Session& session, session::StreamId stream) override;
+  void on_session_closed(session::Session& session, const quic::CloseInfo& info) override;
+
+  [[nodiscard]] Flow* find(FlowId id);
+  [[nodiscard]] Flow* find(const session::Session& session, session::StreamId stream);
+  // Moves a waiting flow as far as it can go now.
+  void advance(FlowId id);
+  void advance_all(State state);
+  void ask_for_session(Flow& flow);
+  void start_on(Flow& flow, session::Session& session);
+  void end(FlowId id, FlowEnd why, const std::string& text);
+  [[nodiscard]] std::vector<Candidate> candidates() const;
+  [[nodiscard]] session::Session* session_with(const base::IncarnationId& instance) const;
+  [[nodiscard]] node::Uplink* uplink_for(std::uint32_t preferred) const;
+  [[nodiscard]] std::string uplink_trouble() const;
+
+  EngineConfig config_;
+  Handler& handler_;
+  base::Time now_{};
+  Catalog catalog_;
+  std::uint64_t spread_ = 0;
+  std::unordered_map<std::uint64_t, Flow> flows_;
+  std::map<StreamKey, FlowId> by_stream_;
+  std::map<std::uint64_t, Request> requests_;
+  std::uint64_t last_flow_ = 0, last_request_ = 0;
+  base::DeadlineQueue<std::uint64_t> deadlines_;  // of flows, by id
+  std::vector<FlowId> to_advance_;                // flows opened since the last expire()
+  std::map<session::Session*, base::Time> unused_since_;
+  std::deque<Ended> failures_;
+  std::vector<node::Notice> notices_;
+  Counters counters_;
+  std::unique_ptr<node::Node> node_;
+};
+
+}  // namespace ztna::agent

@@ -1,0 +1,33 @@
+#include "intermediate/admission.hpp"
+
+namespace ztna::intermediate {
+
+bool PrefixLimiter::take(const base::Address& from, base::Time now) {
+  const base::Address key = from.prefix(from.is_v4() ? 24 : 56);
+  auto found = buckets_.find(key);
+  if (found == buckets_.end()) {
+    if (buckets_.size() >= max_prefixes) {
+      std::erase_if(buckets_, [&](const auto& entry) { return entry.second.idle(now); });
+      // Still full: so many prefixes are busy that only those already known are served.
+      if (buckets_.size() >= max_prefixes) return false;
+    }
+    found = buckets_.emplace(key, base::TokenBucket(rate_, burst_)).first;
+  }
+  return found->second.take(1, now);
+}
+
+Admission::Admission(AdmissionLimits limits)
+    : limits_(limits),
+      unproven_(limits.unproven_rate, limits.unproven_burst),
+      proven_(limits.proven_rate, limits.proven_burst) {}
+
+Admission::Verdict Admission::admit(const base::Address& from, bool proven, base::Time now) {
+  if (uplinks_ >= limits_.max_uplinks || handshakes_ >= limits_.max_handshakes) {
+    return Verdict::drop;
+  }
+  if (proven) return proven_.take(from, now) ? Verdict::accept : Verdict::drop;
+  if (handshakes_ >= limits_.retry_threshold) return Verdict::retry;
+  return unproven_.take(from, now) ? Verdict::accept : Verdict::retry;
+}
+
+}  // namespace ztna::intermediate

@@ -1,0 +1,429 @@
+#include "intermediate/broker.hpp"
+
+#include <algorithm>
+
+namespace ztna::intermediate {
+namespace {
+
+std::string id_bytes(const base::SessionId& id) { return {id.octets.begin(), id.octets.end()}; }
+std::string id_bytes(const base::IncarnationId& id) { return {id.octets.begin(), id.octets.end()}; }
+
+std::uint32_t relay_rtt_us(const Peer& a, const Peer& b) {
+  const auto sum = a.stats().smoothed_rtt + b.stats().smoothed_rtt;
+  return static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::microseconds>(sum).count());
+}
+
+}  // namespace
+
+// --- offers
+
+std::vector<directory::Service> Broker::allowed_offer(Peer& connector, const proto::Offer& offer,
+                                                      base::Time /*now*/) {
+  std::vector<directory::Service> services;
+  for (const proto::OfferedService& offered : offer.services()) {
+    const bool well_formed =
+        identity::is_valid_name(offered.name()) && offered.port() <= 65535 &&
+        (offered.protocol() == proto::PROTOCOL_TCP || offered.protocol() == proto::PROTOCOL_UDP);
+    const bool repeated = std::ranges::any_of(
+        services, [&](const directory::Service& s) { return s.name == offered.name(); });
+    if (!well_formed || repeated || services.size() >= limits_.max_services_per_connector) {
+      proto::Message message;
+      message.mutable_refused()->set_reason(well_formed ? proto::REASON_QUOTA
+                                                        : proto::REASON_MALFORMED);
+      message.mutable_refused()->set_text(
+          "an offered service is malformed, repeated or one too many");
+      connector.send(message);
+      continue;
+    }
+    services.push_back({offered.name(), offered.protocol() == proto::PROTOCOL_UDP,
+                        static_cast<std::uint16_t>(offered.port()), offered.healthy()});
+  }
+  return services;
+}
+
+void Broker::offer(Peer& connector, const proto::Offer& offer, base::Time now) {
+  std::vector<directory::Service> wanted = allowed_offer(connector, offer, now);
+  offers_[connector.key()] = wanted;
+  std::erase_if(wanted, [&](const directory::Service& service) {
+    const policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);
+    const auto& known = directory_.offered_by(connector.key());
+    const bool news = std::ranges::find(known, service.name) == known.end();
+    if (news || !decision.allowed) {
+      policy::AuditRecord record;
+      record.event = policy::AuditEvent::offer;
+      record.connector = connector.principal().name;
+      record.service = service.name;
+      record.allowed = decision.allowed;
+      record.rule = decision.rule;
+      host_.audit(std::move(record));
+    }
+    if (decision.allowed) return false;
+    proto::Message message;
+    message.mutable_refused()->set_reason(proto::REASON_DENIED);
+    message.mutable_refused()->set_text("service " + service.name + ": " + decision.rule);
+    connector.send(message);
+    return true;
+  });
+  directory_.offer(connector.key(), connector.uri(), connector.incarnation(), wanted);
+  host_.directory_changed();
+}
+
+proto::Directory Broker::directory_for(const Peer& agent) const {
+  proto::Directory directory;
+  for (const auto& [name, instances] : directory_.all()) {
+    if (!host_.policy().may_reach(agent.principal(), name).allowed) continue;
+    proto::DirectoryService& service = *directory.add_services();
+    service.set_name(name);
+    service.set_protocol(instances.front().service.udp ? proto::PROTOCOL_UDP : proto::PROTOCOL_TCP);
+    service.set_port(instances.front().service.port);
+    for (const directory::Instance& instance : instances) {
+      const Peer* const connector = host_.peer(instance.node);
+      proto::Instance& entry = *service.add_instances();
+      entry.set_connector(instance.connector);
+      entry.set_incarnation(id_bytes(instance.incarnation));
+      entry.set_healthy(instance.service.healthy && connector != nullptr && !connector->silent());
+    }
+  }
+  return directory;
+}
+
+// --- opening
+
+Peer* Broker::choose(const std::string& service, base::BytesView incarnation) const {
+  Peer* best = nullptr;
+  for (const directory::Instance& instance : directory_.instances(service)) {
+    Peer* const candidate = host_.peer(instance.node);
+    if (candidate == nullptr || candidate->silent() || !instance.service.healthy) continue;
+    const bool wanted =
+        incarnation.empty() || std::ranges::equal(incarnation, instance.incarnation.octets);
+    if (!wanted) continue;
+    if (best == nullptr || candidate->channel_count() < best->channel_count()) best = candidate;
+  }
+  return best;
+}
+
+Broker::Session* Broker::between(const Peer& agent, const Peer& connector) {
+  for (const auto& [channel, id] : agent.channels()) {
+    Session& session = *sessions_.at(id);
+    if (session.connector.is(connector)) return &session;
+  }
+  return nullptr;
+}
+
+void Broker::refuse_open(Peer& agent, const proto::OpenSession& open, proto::Reason reason,
+                         const std::string& text) {
+  ++counters_.sessions_denied;
+  proto::Message message;
+  auto& refused = *message.mutable_session_refused();
+  refused.set_request(open.request());
+  refused.set_reason(reason);
+  refused.set_text(text);
+  agent.send(message);
+}
+
+void Broker::open(Peer& agent, const proto::OpenSession& open, base::Time now) {
+  if (open.request() == 0 || !identity::is_valid_name(open.service())) {
+    return refuse_open(agent, open, proto::REASON_MALFORMED, "malformed OpenSession");
+  }
+  const policy::Decision decision = host_.policy().may_reach(agent.principal(), open.service());
+  policy::AuditRecord record;
+  record.event = policy::AuditEvent::session;
+  record.agent = agent.principal().name;
+  record.service = open.service();
+  record.allowed = decision.allowed;
+  record.rule = decision.rule;
+  if (!decision.allowed) {
+    host_.audit(std::move(record));
+    return refuse_open(agent, open, proto::REASON_DENIED, decision.rule);
+  }
+  Peer* const connector = choose(open.service(), base::as_bytes(open.incarnation()));
+  if (connector == nullptr) {
+    const bool offered = !directory_.instances(open.service()).empty();
+    record.reason = offered ? "no healthy connector" : "no connector offers it";
+    const std::string text = record.reason;
+    host_.audit(std::move(record));
+    return refuse_open(agent, open,
+                       offered ? proto::REASON_UNAVAILABLE : proto::REASON_UNKNOWN_SERVICE, text);
+  }
+  if (agent.channel_count() >= limits_.max_sessions_per_agent) {
+    return refuse_open(agent, open, proto::REASON_QUOTA, "too many sessions");
+  }
+  Session* session = between(agent, *connector);
+  const bool fresh = session == nullptr || !session->bound();
+  if (fresh) {
+    if (session != nullptr) end(session->id, nullptr, proto::REASON_REPLACED, "opened anew");
+    session = &create(base::SessionId::make(random_), agent, *connector, now);
+    ++counters_.sessions_opened;
+  }
+  record.connector = connector->principal().name;
+  record.session = session->id.hex();
+  host_.audit(std::move(record));
+  // The Connector first: its packets' queue must know the channel before the Agent's Initial.
+  if (fresh) announce(*session, session->connector, 0);
+  announce(*session, session->agent, open.request());
+}
+
+Broker::Session& Broker::create(const base::SessionId& id, Peer& agent, Peer& connector,
+                                base::Time now) {
+  auto session = std::make_unique<Session>(Session{
+      .id = id,
+      .agent = {0, agent.uri(), agent.incarnation(), 0},
+      .connector = {0, connector.uri(), connector.incarnation(), 0},
+      .since = now,
+      .half_since = base::never,
+      .relay_off = base::TokenBucket(limits_.relay_off_bytes_per_second, limits_.relay_off_burst),
+      .packets = 0,
+      .bytes = 0});
+  bind(*session, session->agent, agent);
+  bind(*session, session->connector, connector);
+  return *(sessions_[id] = std::move(session));
+}
+
+void Broker::bind(Session& session, Leg& leg, Peer& peer) {
+  unbind(leg);
+  leg.peer = peer.key();
+  leg.channel = peer.add_channel(session.id);
+  if (session.bound()) session.half_since = base::never;
+}
+
+void Broker::unbind(Leg& leg) {
+  Peer* const peer = leg.peer == 0 ? nullptr : host_.peer(leg.peer);
+  if (peer != nullptr) peer->remove_channel(leg.channel);
+  leg.peer = 0;
+  leg.channel = 0;
+}
+
+void Broker::announce(Session& session, Leg& leg, std::uint64_t request) {
+  Peer* const peer = host_.peer(leg.peer);
+  if (peer == nullptr) return;
+  const Leg& other = session.other(leg);
+  proto::Message message;
+  auto& ready = *message.mutable_session_ready();
+  ready.set_request(request);
+  ready.set_session_id(id_bytes(session.id));
+  ready.set_channel(leg.channel);
+  ready.set_peer(other.uri);
+  ready.set_peer_incarnation(id_bytes(other.incarnation));
+  if (const Peer* const far = host_.peer(other.peer)) {
+    ready.set_relay_rtt_us(relay_rtt_us(*peer, *far));
+  }
+  peer->send(message);
+}
+
+// --- claims
+
+bool Broker::pair_allowed(const Peer& agent, const Peer& connector) const {
+  return std::ranges::any_of(
+      directory_.offered_by(connector.key()), [&](const std::string& service) {
+        return host_.policy().may_reach(agent.principal(), service).allowed &&
+               host_.policy().may_serve(connector.principal(), service).allowed;
+      });
+}
+
+void Broker::refuse_claim(Peer& peer, const std::string& id, proto::Reason reason,
+                          const std::string& text) {
+  proto::Message message;
+  auto& refused = *message.mutable_session_refused();
+  refused.set_session_id(id);
+  refused.set_reason(reason);
+  refused.set_text(text);
+  peer.send(message);
+}
+
+void Broker::not_owner(Peer& peer, const std::string& id, std::string_view what) {
+  ++counters_.not_owner;
+  policy::AuditRecord record;
+  record.event = policy::AuditEvent::not_owner;
+  (peer.principal().role == identity::Role::agent ? record.agent : record.connector) =
+      peer.principal().name;
+  record.session = base::to_hex(base::as_bytes(id));
+  record.allowed = false;
+  record.reason = std::string(what) + " of a session that is not the sender's";
+  record.address = peer.address().to_string();
+  host_.audit(std::move(record));
+  refuse_claim(peer, id, proto::REASON_NOT_OWNER, "that session is not yours");
+}
+
+void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now) {
+  base::SessionId id;
+  base::IncarnationId other;
+  if (!base::SessionId::from(base::as_bytes(claim.session_id()), id) ||
+      !base::IncarnationId::from(base::as_bytes(claim.peer_incarnation()), other) ||
+      !identity::parse_spiffe_id(claim.peer())) {
+    return refuse_claim(peer, claim.session_id(), proto::REASON_MALFORMED, "malformed claim");
+  }
+  if (const auto known = sessions_.find(id); known != sessions_.end()) {
+    return claim_known(*known->second, peer, now);
+  }
+  const auto match = claims_.find({id, claim.peer(), other});
+  Peer* const counterpart = match == claims_.end() ? nullptr : host_.peer(match->second.peer);
+  const bool meets = counterpart != nullptr && match->second.peer_uri == peer.uri() &&
+                     match->second.peer_incarnation == peer.incarnation() &&
+                     counterpart->principal().role != peer.principal().role;
+  if (!meets) {
+    if (claims_.size() >= limits_.max_pending_claims) {
+      return refuse_claim(peer, claim.session_id(), proto::REASON_QUOTA, "too many claims");
+    }
+    claims_[{id, peer.uri(), peer.incarnation()}] = {peer.key(), claim.peer(), other,
+                                                     now + limits_.claim_grace};
+    return;
+  }
+  claims_.erase(match);
+  const bool peer_is_agent = peer.principal().role == identity::Role::agent;
+  Peer& agent = peer_is_agent ? peer : *counterpart;
+  Peer& connector = peer_is_agent ? *counterpart : peer;
+  if (!pair_allowed(agent, connector)) {
+    refuse_claim(agent, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
+    refuse_claim(connector, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
+    return;
+  }
+  Session& session = create(id, agent, connector, now);
+  ++counters_.sessions_reclaimed;
+  announce(session, session.connector, 0);
+  announce(session, session.agent, 0);
+}
+
+void Broker::claim_known(Session& session, Peer& peer, base::Time /*now*/) {
+  Leg* const leg = session.leg_of(peer);
+  if (leg == nullptr) return not_owner(peer, id_bytes(session.id), "claim");
+  const Peer* const other = host_.peer(session.other(*leg).peer);
+  if (other != nullptr) {
+    const bool peer_is_agent = leg == &session.agent;
+    if (!pair_allowed(peer_is_agent ? peer : *other, peer_is_agent ? *other : peer)) {
+      return end(session.id, nullptr, proto::REASON_DENIED, "policy no longer allows it");
+    }
+  }
+  bind(session, *leg, peer);
+  ++counters_.sessions_reclaimed;
+  announce(session, *leg, 0);
+}
+
+// --- ends
+
+void Broker::close(Peer& peer, const proto::CloseSession& close, base::Time /*now*/) {
+  base::SessionId id;
+  if (!base::SessionId::from(base::as_bytes(close.session_id()), id)) return;
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;  // both ends close: the second finds nothing
+  const Leg* const leg = found->second->leg_of(peer);
+  if (leg == nullptr) return not_owner(peer, close.session_id(), "close");
+  end(id, leg, proto::REASON_PEER_GONE, "closed by the other end");
+}
+
+void Broker::end(const base::SessionId& id, const Leg* except, proto::Reason reason,
+                 const std::string& text) {
+  const auto found = sessions_.find(id);
+  if (found == sessions_.end()) return;
+  const std::unique_ptr<Session> session = std::move(found->second);
+  sessions_.erase(found);
+  for (Leg* const leg : {&session->agent, &session->connector}) {
+    Peer* const peer = leg->peer == 0 ? nullptr : host_.peer(leg->peer);
+    if (peer != nullptr && leg != except) {
+      proto::Message message;
+      auto& closed = *message.mutable_session_closed();
+      closed.set_session_id(id_bytes(session->id));
+      closed.set_reason(reason);
+      closed.set_text(text);
+      peer->send(message);
+    }
+    unbind(*leg);
+  }
+}
+
+void Broker::peer_lost(Peer& peer, bool gone, const std::string& text, base::Time now) {
+  std::vector<base::SessionId> over;
+  for (const auto& [id, session] : sessions_) {
+    for (Leg* const leg : {&session->agent, &session->connector}) {
+      if (leg->peer != peer.key()) continue;
+      unbind(*leg);
+      session->half_since = now;
+      if (gone) over.push_back(id);
+    }
+  }
+  for (const base::SessionId& id : over) end(id, nullptr, proto::REASON_PEER_GONE, text);
+  std::erase_if(claims_, [&](const auto& claim) { return claim.second.peer == peer.key(); });
+  const bool offered = !directory_.offered_by(peer.key()).empty();
+  directory_.withdraw(peer.key());
+  offers_.erase(peer.key());
+  if (offered) host_.directory_changed();
+}
+
+void Broker::peer_silent() { host_.directory_changed(); }
+
+void Broker::reevaluate(base::Time /*now*/) {
+  for (const auto& [key, services] : offers_) {
+    Peer* const connector = host_.peer(key);
+    if (connector == nullptr) continue;
+    std::vector<directory::Service> allowed = services;
+    std::erase_if(allowed, [&](const directory::Service& service) {
+      return !host_.policy().may_serve(connector->principal(), service.name).allowed;
+    });
+    directory_.offer(key, connector->uri(), connector->incarnation(), allowed);
+  }
+  std::vector<base::SessionId> over;
+  for (const auto& [id, session] : sessions_) {
+    const Peer* const agent = host_.peer(session->agent.peer);
+    const Peer* const connector = host_.peer(session->connector.peer);
+    if (agent != nullptr && connector != nullptr && !pair_allowed(*agent, *connector)) {
+      over.push_back(id);
+    }
+  }
+  for (const base::SessionId& id : over) {
+    end(id, nullptr, proto::REASON_DENIED, "policy no longer allows it");
+  }
+  host_.directory_changed();
+}
+
+void Broker::expire(base::Time now) {
+  std::erase_if(claims_, [&](const auto& claim) { return claim.second.until <= now; });
+  std::vector<base::SessionId> over;
+  for (const auto& [id, session] : sessions_) {
+    if (session->half_since != base::never && now - session->half_since >= limits_.claim_grace) {
+      over.push_back(id);
+    }
+  }
+  for (const base::SessionId& id : over) {
+    end(id, nullptr, proto::REASON_PEER_GONE, "the other end's uplink did not come back");
+  }
+}
+
+// --- the data path
+
+bool Broker::relay(Peer& from, const wire::RelayPacket& packet, base::Time now) {
+  const base::SessionId* const id = from.session_of(packet.header.channel);
+  if (id == nullptr) {
+    ++counters_.dropped_unknown_channel;
+    return false;
+  }
+  Session& session = *sessions_.at(*id);
+  const bool from_agent = session.agent.peer == from.key();
+  Leg& to = from_agent ? session.connector : session.agent;
+  Peer* const peer = to.peer == 0 ? nullptr : host_.peer(to.peer);
+  if (peer == nullptr) {
+    ++counters_.dropped_peer_away;
+    return false;
+  }
+  if (!relay_on_ && !session.relay_off.take(static_cast<double>(packet.payload.size()), now)) {
+    ++counters_.dropped_relay_off;
+    return false;
+  }
+  if (!peer->push_relayed(to.channel, packet.header, packet.payload)) return false;
+  ++session.packets;
+  session.bytes += packet.payload.size();
+  ++counters_.relayed_packets;
+  counters_.relayed_bytes += packet.payload.size();
+  return true;
+}
+
+std::vector<Broker::SessionView> Broker::sessions() const {
+  std::vector<SessionView> views;
+  views.reserve(sessions_.size());
+  for (const auto& [id, session] : sessions_) {
+    views.push_back({id.hex(), session->agent.uri, session->connector.uri, session->bound(),
+                     session->packets, session->bytes, session->since});
+  }
+  return views;
+}
+
+}  // namespace ztna::intermediate

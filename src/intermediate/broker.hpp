@@ -1,0 +1,164 @@
+// Sessions as the Intermediate knows them: who may be introduced to whom, which relay channels
+// belong together, and how a session finds its channels again after an uplink was lost. Every
+// message is checked against the owner of the session it names. Pure.
+//
+// States of a session, by what its two legs are:
+//   bound  both legs have an uplink: packets are relayed
+//   half   one leg lost its uplink: packets for it are dropped; a claim by the same incarnation
+//          makes it bound again, claim_grace without one ends it
+// and of a claim nobody here knows the session of (this Intermediate restarted):
+//   pending  until the other end claims the same, or claim_grace is over
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/token_bucket.hpp"
+#include "directory/directory.hpp"
+#include "intermediate/peer.hpp"
+#include "policy/audit.hpp"
+#include "policy/policy.hpp"
+
+namespace ztna::intermediate {
+
+struct BrokerLimits {
+  std::size_t max_sessions_per_agent = 256;
+  std::size_t max_services_per_connector = 256;
+  std::size_t max_pending_claims = 20000;
+  base::Duration claim_grace = std::chrono::seconds(15);
+  // With the relay switched off: handshakes, control and checks pass, flows do not.
+  double relay_off_bytes_per_second = 8 * 1024;
+  double relay_off_burst = 64 * 1024;
+};
+
+class Broker {
+ public:
+  // What the broker needs of its engine.
+  class Host {
+   public:
+    virtual ~Host() = default;
+    [[nodiscard]] virtual Peer* peer(PeerKey key) = 0;
+    [[nodiscard]] virtual const policy::Policy& policy() const = 0;
+    virtual void audit(policy::AuditRecord record) = 0;
+    // Offers changed: Agents' directories are to be sent again.
+    virtual void directory_changed() = 0;
+  };
+  struct Counters {
+    std::uint64_t relayed_packets = 0, relayed_bytes = 0;
+    std::uint64_t dropped_unknown_channel = 0;
+    std::uint64_t dropped_peer_away = 0;  // the other leg has no uplink
+    std::uint64_t dropped_relay_off = 0;
+    std::uint64_t not_owner = 0;
+    std::uint64_t sessions_opened = 0, sessions_denied = 0, sessions_reclaimed = 0;
+  };
+
+  Broker(Host& host, BrokerLimits limits, base::Random& random)
+      : host_(host), limits_(limits), random_(random) {}
+
+  // --- messages of registered peers
+  void offer(Peer& connector, const proto::Offer& offer, base::Time now);
+  void open(Peer& agent, const proto::OpenSession& open, base::Time now);
+  void claim(Peer& peer, const proto::ClaimSession& claim, base::Time now);
+  void close(Peer& peer, const proto::CloseSession& close, base::Time now);
+
+  // --- the data path. True: queued at the other end's uplink.
+  bool relay(Peer& from, const wire::RelayPacket& packet, base::Time now);
+
+  // --- what happens to peers
+  // `gone`: the process ended, its sessions end; else they wait for a claim.
+  void peer_lost(Peer& peer, bool gone, const std::string& text, base::Time now);
+  void peer_silent();  // health as Agents see it has changed
+  // Policy changed: offers and sessions are decided anew.
+  void reevaluate(base::Time now);
+  // Once a second or so: claims and halves that waited too long.
+  void expire(base::Time now);
+
+  void set_relay(bool on) { relay_on_ = on; }
+  [[nodiscard]] bool relay_on() const { return relay_on_; }
+
+  // What this Agent may see.
+  [[nodiscard]] proto::Directory directory_for(const Peer& agent) const;
+
+  struct SessionView {
+    std::string id, agent, connector;
+    bool bound = false;
+    std::uint64_t packets = 0, bytes = 0;
+    base::Time since;
+  };
+  [[nodiscard]] std::vector<SessionView> sessions() const;
+  [[nodiscard]] std::size_t session_count() const { return sessions_.size(); }
+  [[nodiscard]] const directory::Directory& directory() const { return directory_; }
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  struct Leg {
+    PeerKey peer = 0;  // 0: no uplink now
+    std::string uri;
+    base::IncarnationId incarnation;
+    std::uint32_t channel = 0;
+    [[nodiscard]] bool is(const Peer& p) const {
+      return uri == p.uri() && incarnation == p.incarnation();
+    }
+  };
+  struct Session {
+    base::SessionId id;
+    Leg agent, connector;
+    base::Time since;
+    base::Time half_since = base::never;
+    base::TokenBucket relay_off;
+    std::uint64_t packets = 0, bytes = 0;
+    [[nodiscard]] Leg* leg_of(const Peer& peer) {
+      return agent.is(peer) ? &agent : connector.is(peer) ? &connector : nullptr;
+    }
+    [[nodiscard]] Leg& other(const Leg& leg) { return &leg == &agent ? connector : agent; }
+    [[nodiscard]] bool bound() const { return agent.peer != 0 && connector.peer != 0; }
+  };
+  struct Claim {
+    PeerKey peer = 0;
+    std::string peer_uri;
+    base::IncarnationId peer_incarnation;
+    base::Time until;
+  };
+  struct ClaimKey {
+    base::SessionId id;
+    std::string uri;
+    base::IncarnationId incarnation;
+    friend auto operator<=>(const ClaimKey&, const ClaimKey&) = default;
+  };
+
+  [[nodiscard]] std::vector<directory::Service> allowed_offer(Peer& connector,
+                                                              const proto::Offer& offer,
+                                                              base::Time now);
+  [[nodiscard]] Peer* choose(const std::string& service, base::BytesView incarnation) const;
+  Session& create(const base::SessionId& id, Peer& agent, Peer& connector, base::Time now);
+  Session* between(const Peer& agent, const Peer& connector);
+  void bind(Session& session, Leg& leg, Peer& peer);
+  void unbind(Leg& leg);
+  void announce(Session& session, Leg& leg, std::uint64_t request);
+  void claim_known(Session& session, Peer& peer, base::Time now);
+  void end(const base::SessionId& id, const Leg* except, proto::Reason reason,
+           const std::string& text);
+  void refuse_open(Peer& agent, const proto::OpenSession& open, proto::Reason reason,
+                   const std::string& text);
+  void refuse_claim(Peer& peer, const std::string& id, proto::Reason reason,
+                    const std::string& text);
+  void not_owner(Peer& peer, const std::string& id, std::string_view what);
+  // May this Agent reach anything that this Connector offers now?
+  [[nodiscard]] bool pair_allowed(const Peer& agent, const Peer& connector) const;
+
+  Host& host_;
+  BrokerLimits limits_;
+  base::Random& random_;
+  bool relay_on_ = true;
+  directory::Directory directory_;
+  std::unordered_map<PeerKey, std::vector<directory::Service>> offers_;  // as last offered
+  std::unordered_map<base::SessionId, std::unique_ptr<Session>> sessions_;
+  std::map<ClaimKey, Claim> claims_;
+  Counters counters_;
+};
+
+}  // namespace ztna::intermediate

@@ -1,0 +1,470 @@
+#include "intermediate/engine.hpp"
+
+#include <algorithm>
+
+#include "session/close_code.hpp"
+
+namespace ztna::intermediate {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view alpn = "ztna-uplink/1";
+constexpr std::size_t max_stateless = 256;  // answers waiting to leave
+// Nodes that should be heard every second (Connectors, and Agents with sessions): after `silent`
+// no new flows are sent there, after `dead` their sessions end. Between them a process may be
+// stopped for 5 s and go on (DESIGN §5).
+constexpr base::Duration silent_after = 3s;
+constexpr base::Duration dead_after = 8s;
+constexpr base::Duration watch_interval = 500ms;
+// Changes of offers are gathered for so long before every Agent hears of them.
+constexpr base::Duration directory_delay = 20ms;
+constexpr base::Duration uplink_idle = 30s;
+// STUN answers a second and at once for one prefix.
+constexpr double stun_rate = 50, stun_burst = 100;
+
+std::vector<base::Address> addresses(const std::vector<ListenAddress>& listen) {
+  std::vector<base::Address> all;
+  for (const ListenAddress& entry : listen) all.push_back(entry.address);
+  return all;
+}
+
+bool looks_like_stun(base::BytesView packet) { return !packet.empty() && packet[0] < 64; }
+
+}  // namespace
+
+Engine::Engine(EngineConfig config, base::WallReference wall)
+    : config_(std::move(config)),
+      wall_(wall),
+      endpoint_({config_.credentials->derive("ztna intermediate retry"),
+                 config_.credentials->derive("ztna intermediate reset")},
+                config_.cid_layout, *config_.random),
+      reset_key_(config_.credentials->derive("ztna intermediate reset")),
+      admission_(config_.admission),
+      stun_limit_(stun_rate, stun_burst),
+      stun_(addresses(config_.listen)),
+      broker_(*this, config_.broker, *config_.random) {
+  broker_.set_relay(config_.relay);
+}
+
+Engine::~Engine() = default;
+
+// --- packets in
+
+void Engine::receive(const base::Incoming& packet, base::Time now) {
+  now_ = now;
+  ++counters_.packets_received;
+  if (looks_like_stun(packet.payload)) return answer_stun(packet, now);
+  const quic::Endpoint::Options options{.accept_new = !draining_,
+                                        .require_retry = admission_.wants_retry()};
+  auto verdict = endpoint_.classify(packet.payload, packet.from, options, now);
+  if (const auto* deliver = std::get_if<quic::Endpoint::Deliver>(&verdict)) {
+    Peer* const found = peer(deliver->handle);
+    if (found == nullptr) return;
+    found->receive(packet, now);
+    on_peer_wake(*found);
+  } else if (const auto* fresh = std::get_if<quic::Endpoint::Accept>(&verdict)) {
+    accept(packet, *fresh, now);
+  } else if (auto* answer = std::get_if<quic::Endpoint::Reply>(&verdict)) {
+    reply(packet, std::move(*answer));
+  } else {
+    ++counters_.packets_malformed;
+  }
+}
+
+void Engine::reply(const base::Incoming& to, quic::Endpoint::Reply&& reply) {
+  using Kind = quic::Endpoint::Reply::Kind;
+  if (stateless_.size() >= max_stateless) return;
+  if (reply.kind == Kind::retry) ++counters_.retries_sent;
+  if (reply.kind == Kind::stateless_reset) ++counters_.resets_sent;
+  if (reply.kind == Kind::version_negotiation) ++counters_.versions_sent;
+  stateless_.push_back({to.socket, to.from, to.to, std::move(reply.packet)});
+}
+
+void Engine::accept(const base::Incoming& packet, const quic::Endpoint::Accept& accept,
+                    base::Time now) {
+  switch (admission_.admit(packet.from, accept.validated, now)) {
+    case Admission::Verdict::accept: break;
+    case Admission::Verdict::retry: {
+      const quic::Endpoint::Options options{.accept_new = true, .require_retry = true};
+      auto verdict = endpoint_.classify(packet.payload, packet.from, options, now);
+      if (auto* answer = std::get_if<quic::Endpoint::Reply>(&verdict)) {
+        reply(packet, std::move(*answer));
+      }
+      return;
+    }
+    case Admission::Verdict::drop: ++counters_.initials_dropped; return;
+  }
+  quic::Config config;
+  config.alpn = alpn;
+  config.credentials = config_.credentials;
+  config.expect.trust_domain = config_.credentials->self().trust_domain;
+  config.expect.role = std::nullopt;
+  config.random = config_.random;
+  config.wall_now = wall_.now(now);
+  config.cid_layout = config_.cid_layout;
+  config.reset_key = reset_key_;
+  config.idle_timeout = uplink_idle;
+  config.initial_rtt = 100ms;
+  config.handshake_timeout = 5s;
+  config.peer_streams = 1;
+  config.stream_window = 32 * 1024;
+  config.max_stream_window = 256 * 1024;
+  config.connection_window = 64 * 1024;
+  config.max_connection_window = std::uint64_t{24} << 20;
+  config.send_buffer = 256 * 1024;
+  const PeerKey key = ++last_peer_;
+  PeerHandler& self = *this;
+  auto fresh = std::make_unique<Peer>(key, self, endpoint_, pool_, queue_counters_);
+  const auto accepted = fresh->accept(std::move(config), accept.initial,
+                                      {packet.socket, packet.from, packet.to}, now);
+  ++counters_.handshakes_started;
+  if (!accepted) {
+    ++counters_.handshakes_failed;
+    return;
+  }
+  admission_.handshake_started();
+  Peer& live = *(peers_[key] = std::move(fresh));
+  live.receive(packet, now);
+  on_peer_wake(live);
+}
+
+void Engine::answer_stun(const base::Incoming& packet, base::Time now) {
+  std::array<std::uint8_t, 2048> out{};
+  if (stateless_.size() >= max_stateless || packet.payload.size() > out.size() - 128 ||
+      !stun_limit_.take(packet.from, now)) {
+    ++counters_.stun_dropped;
+    return;
+  }
+  const auto answer = stun_.answer(packet.payload, packet.from, packet.to, out);
+  const auto socket =
+      !answer ? config_.listen.end()
+              : std::ranges::find(config_.listen, answer->from, &ListenAddress::address);
+  if (socket == config_.listen.end()) {
+    ++counters_.stun_dropped;
+    return;
+  }
+  ++counters_.stun_answered;
+  stateless_.push_back(
+      {socket->socket, answer->to, answer->from, {answer->message.begin(), answer->message.end()}});
+}
+
+// --- time and packets out
+
+void Engine::expire(base::Time now) {
+  now_ = now;
+  PeerKey key = 0;
+  while (deadlines_.pop_due(now, key)) {
+    Peer* const due = peer(key);
+    if (due == nullptr) continue;
+    due->expire(now);
+    on_peer_wake(*due);
+  }
+  if (now >= directories_due_) send_directories();
+  if (now >= next_watch_) {
+    next_watch_ = now + watch_interval;
+    watch_silence(now);
+    broker_.expire(now);
+  }
+}
+
+base::Time Engine::next_deadline() const {
+  return std::min(
+      {deadlines_.next(), directories_due_, peers_.empty() ? base::never : next_watch_});
+}
+
+base::Outgoing Engine::transmit(base::MutableBytes buffer, base::Time now) {
+  now_ = now;
+  if (!stateless_.empty()) {
+    const Stateless answer = std::move(stateless_.back());
+    stateless_.pop_back();
+    std::ranges::copy(answer.packet, buffer.begin());
+    return {answer.socket, answer.to, answer.from, 0, answer.packet.size(), answer.packet.size()};
+  }
+  while (!awake_.empty()) {
+    const PeerKey key = awake_.front();
+    awake_.pop_front();
+    is_awake_.erase(key);
+    Peer* const next = peer(key);
+    if (next == nullptr) continue;
+    const base::Outgoing out = next->transmit(buffer, now);
+    if (out.size > 0) {
+      on_peer_wake(*next);  // to the back of the queue: it may have more
+      return out;
+    }
+    if (next->state() == Peer::State::closed && next->finished()) {
+      deadlines_.remove(key);
+      peers_.erase(key);
+      continue;
+    }
+    deadlines_.set(key, next->next_deadline());
+  }
+  return {};
+}
+
+void Engine::on_peer_wake(Peer& peer) {
+  if (is_awake_.emplace(peer.key(), true).second) awake_.push_back(peer.key());
+}
+
+Peer* Engine::peer(PeerKey key) {
+  const auto found = peers_.find(key);
+  return found == peers_.end() ? nullptr : found->second.get();
+}
+
+void Engine::watch_silence(base::Time now) {
+  bool changed = false;
+  for (const auto& [key, node] : peers_) {
+    if (!node->registered()) continue;
+    if (node->principal().not_after <= wall_.now(now)) {
+      node->close(session::close_denied, "your certificate has expired", now);
+      continue;
+    }
+    const bool expected =
+        node->principal().role == identity::Role::connector || node->channel_count() > 0;
+    const base::Duration silence = now - node->last_heard();
+    if (expected && silence >= dead_after) {
+      node->close(session::close_idle, "nothing heard for 8 s", now);
+      continue;
+    }
+    const bool silent = expected && silence >= silent_after;
+    if (silent == node->silent()) continue;
+    node->set_silent(silent);
+    changed = changed || node->principal().role == identity::Role::connector;
+  }
+  if (changed) broker_.peer_silent();
+}
+
+// --- registration
+
+void Engine::on_peer_established(Peer& peer) {
+  admission_.handshake_ended();
+  admission_.uplink_up();
+  const auto revoked = config_.policy->revoked_by(peer.principal().spki);
+  if (!revoked) return;
+  refuse(peer, proto::REASON_REVOKED, *revoked);
+}
+
+void Engine::refuse(Peer& peer, proto::Reason reason, const std::string& text) {
+  ++counters_.registrations_refused;
+  audit_uplink(peer, false, text, {});
+  proto::Message message;
+  auto& refused = *message.mutable_refused();
+  refused.set_reason(reason);
+  refused.set_text(text);
+  refused.set_fatal(true);
+  peer.send(message);
+  peer.fail(text);
+}
+
+void Engine::register_peer(Peer& peer, const proto::Register& body) {
+  base::IncarnationId incarnation;
+  if (peer.registered() ||
+      !base::IncarnationId::from(base::as_bytes(body.incarnation()), incarnation)) {
+    return refuse(peer, proto::REASON_MALFORMED, "malformed or repeated registration");
+  }
+  if (const auto revoked = config_.policy->revoked_by(peer.principal().spki)) {
+    return refuse(peer, proto::REASON_REVOKED, *revoked);
+  }
+  if (draining_) return refuse(peer, proto::REASON_DRAINING, "this Intermediate is going away");
+  peer.set_registered(incarnation);
+  replace_older(peer);
+  audit_uplink(peer, true, "certificate", {});
+  proto::Message message;
+  auto& registered = *message.mutable_registered();
+  registered.set_version(config_.version);
+  for (const ListenAddress& entry : config_.listen) {
+    registered.add_stun_addresses(entry.address.to_string());
+  }
+  peer.send(message);
+  send_observed(peer);
+  if (peer.principal().role == identity::Role::agent) {
+    proto::Message directory;
+    *directory.mutable_directory() = broker_.directory_for(peer);
+    peer.send(directory);
+  }
+}
+
+// The same run of a node dialled anew, or another run of it speaks from the very same address: the
+// older uplink is dead, whatever its timers still hope for.
+void Engine::replace_older(Peer& peer) {
+  for (const auto& [key, other] : peers_) {
+    if (other.get() == &peer || !other->registered() || other->uri() != peer.uri()) continue;
+    const bool same_run = other->incarnation() == peer.incarnation();
+    if (!same_run && other->address() != peer.address()) continue;
+    broker_.peer_lost(*other, !same_run, "the node was restarted", now_);
+    other->close(session::close_replaced, "another uplink took its place", now_);
+  }
+}
+
+void Engine::send_observed(Peer& peer) {
+  proto::Message message;
+  message.mutable_observed_address()->set_address(peer.address().to_string());
+  peer.send(message);
+}
+
+void Engine::on_peer_moved(Peer& peer) {
+  if (peer.registered()) send_observed(peer);
+}
+
+void Engine::on_peer_message(Peer& peer, const proto::Message& message) {
+  if (message.body_case() == proto::Message::kRegister) {
+    return register_peer(peer, message.register_());
+  }
+  if (!peer.registered()) return;
+  const bool is_agent = peer.principal().role == identity::Role::agent;
+  switch (message.body_case()) {
+    case proto::Message::kOffer:
+      if (!is_agent) broker_.offer(peer, message.offer(), now_);
+      break;
+    case proto::Message::kOpenSession:
+      if (is_agent) broker_.open(peer, message.open_session(), now_);
+      break;
+    case proto::Message::kClaimSession: broker_.claim(peer, message.claim_session(), now_); break;
+    case proto::Message::kCloseSession: broker_.close(peer, message.close_session(), now_); break;
+    default: break;
+  }
+}
+
+void Engine::on_peer_relayed(Peer& peer, const wire::RelayPacket& packet) {
+  if (peer.registered()) broker_.relay(peer, packet, now_);
+}
+
+void Engine::on_peer_malformed_relay(Peer& /*peer*/) { ++counters_.relay_malformed; }
+
+void Engine::on_peer_closed(Peer& peer, const quic::CloseInfo& info) {
+  if (peer.state() == Peer::State::handshaking) {
+    admission_.handshake_ended();
+    ++counters_.handshakes_failed;
+    if (info.cause == quic::CloseCause::handshake) {
+      policy::AuditRecord record;
+      record.event = policy::AuditEvent::uplink;
+      record.allowed = false;
+      record.reason = info.reason;
+      record.address = peer.address().to_string();
+      audit(std::move(record));
+    }
+    return;
+  }
+  admission_.uplink_down();
+  if (!peer.registered()) return;
+  // A node that closed, or whose machine answers with a stateless reset, has ended; a timed-out one
+  // may come back and claim its sessions, unless it was silent for long enough to be given up.
+  const bool gone = info.cause == quic::CloseCause::peer || info.cause == quic::CloseCause::reset ||
+                    info.code == session::close_idle || info.code == session::close_denied;
+  broker_.peer_lost(peer, gone, "the other end is gone (" + info.reason + ")", now_);
+}
+
+// --- directories
+
+void Engine::directory_changed() {
+  if (directories_due_ == base::never) directories_due_ = now_ + directory_delay;
+}
+
+void Engine::send_directories() {
+  directories_due_ = base::never;
+  for (const auto& [key, node] : peers_) {
+    if (!node->registered() || node->principal().role != identity::Role::agent) continue;
+    proto::Message message;
+    *message.mutable_directory() = broker_.directory_for(*node);
+    node->send(message);
+  }
+}
+
+// --- operators
+
+void Engine::reload(std::shared_ptr<const identity::Credentials> credentials,
+                    std::shared_ptr<const policy::Policy> policy, base::Time now) {
+  now_ = now;
+  config_.credentials = std::move(credentials);
+  config_.policy = std::move(policy);
+  for (const auto& [key, node] : peers_) {
+    if (node->state() != Peer::State::registered) continue;
+    std::string why;
+    if (const auto revoked = config_.policy->revoked_by(node->principal().spki)) {
+      why = *revoked;
+    } else if (const auto trusted = config_.credentials->still_trusts(
+                   node->certificate(), node->principal(), wall_.now(now));
+               !trusted) {
+      why = trusted.error().message();
+    }
+    if (why.empty()) continue;
+    policy::AuditRecord record;
+    record.event = policy::AuditEvent::revoked;
+    (node->principal().role == identity::Role::agent ? record.agent : record.connector) =
+        node->principal().name;
+    record.allowed = false;
+    record.rule = why;
+    audit(std::move(record));
+    node->close(session::close_denied, why, now);
+  }
+  broker_.reevaluate(now);
+}
+
+void Engine::set_relay(bool on, base::Time now) {
+  now_ = now;
+  broker_.set_relay(on);
+  policy::AuditRecord record;
+  record.event = policy::AuditEvent::relay_switch;
+  record.reason = on ? "on" : "off";
+  audit(std::move(record));
+}
+
+void Engine::drain(base::Duration grace, base::Time now) {
+  now_ = now;
+  draining_ = true;
+  proto::Message message;
+  message.mutable_drain()->set_grace_ms(static_cast<std::uint32_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(grace).count()));
+  for (const auto& [key, node] : peers_) node->send(message);
+}
+
+void Engine::close(base::Time now) {
+  now_ = now;
+  draining_ = true;
+  for (const auto& [key, node] : peers_) {
+    node->close(session::close_shutting_down, "this Intermediate is going away", now);
+  }
+}
+
+void Engine::audit(policy::AuditRecord record) {
+  record.time = wall_.now(now_);
+  audit_.push_back(std::move(record));
+}
+
+void Engine::audit_uplink(const Peer& peer, bool allowed, const std::string& rule,
+                          const std::string& reason) {
+  policy::AuditRecord record;
+  record.event = policy::AuditEvent::uplink;
+  (peer.principal().role == identity::Role::agent ? record.agent : record.connector) =
+      peer.principal().name;
+  record.allowed = allowed;
+  record.rule = rule;
+  record.reason = reason;
+  record.address = peer.address().to_string();
+  audit(std::move(record));
+}
+
+std::vector<policy::AuditRecord> Engine::take_audit() { return std::exchange(audit_, {}); }
+
+std::vector<Engine::UplinkView> Engine::uplinks() const {
+  std::vector<UplinkView> views;
+  for (const auto& [key, node] : peers_) {
+    if (!node->registered()) continue;
+    views.push_back({node->uri(), node->address().to_string(), node->incarnation().hex(),
+                     node->principal().role, node->silent(), node->stats().smoothed_rtt,
+                     node->channel_count(), broker_.directory().offered_by(key)});
+  }
+  return views;
+}
+
+Engine::RoleCounts Engine::role_counts() const {
+  RoleCounts counts;
+  counts.handshakes = admission_.handshakes();
+  for (const auto& [key, node] : peers_) {
+    if (!node->registered()) continue;
+    ++(node->principal().role == identity::Role::agent ? counts.agents : counts.connectors);
+  }
+  return counts;
+}
+
+}  // namespace ztna::intermediate

@@ -1,0 +1,215 @@
+#include "intermediate/peer.hpp"
+
+#include <algorithm>
+
+#include "session/close_code.hpp"
+
+namespace ztna::intermediate {
+namespace {
+
+// Directory pushes to a node that does not read: beyond this it is not a node worth keeping.
+constexpr std::size_t max_control_backlog = 4 << 20;
+
+}  // namespace
+
+Peer::Peer(PeerKey key, PeerHandler& handler, quic::Endpoint& endpoint, relay::PacketPool& pool,
+           relay::FairQueue::Counters& relay_counters)
+    : key_(key),
+      handler_(handler),
+      endpoint_(endpoint),
+      queue_(pool, relay_counters, wire::RelayPairNumbers::of_intermediate()) {}
+
+Peer::~Peer() = default;
+
+base::Status Peer::accept(quic::Config config, const quic::Initial& initial, const Route& route,
+                          base::Time now) {
+  now_ = now;
+  last_heard_ = now;
+  current_ = route;
+  auto made =
+      quic::Connection::accept(std::move(config), initial, path_of(route), *this, &queue_, now);
+  if (!made) return tl::unexpected(made.error());
+  connection_ = std::move(*made);
+  return {};
+}
+
+// --- engine
+
+void Peer::receive(const base::Incoming& packet, base::Time now) {
+  now_ = now;
+  last_heard_ = now;
+  if (!connection_) return;
+  const quic::PathId path = path_of({packet.socket, packet.from, packet.to});
+  connection_->receive(path, packet.ecn, packet.payload, now);
+}
+
+void Peer::expire(base::Time now) {
+  now_ = now;
+  if (connection_ && connection_->next_deadline() <= now) connection_->expire(now);
+}
+
+base::Time Peer::next_deadline() const {
+  return connection_ ? connection_->next_deadline() : base::never;
+}
+
+base::Outgoing Peer::transmit(base::MutableBytes buffer, base::Time now) {
+  now_ = now;
+  if (!connection_) return {};
+  flush_control();
+  if (!broken_.empty() && !connection_->closed()) {
+    connection_->close(session::close_protocol, broken_, now);
+  }
+  if (!queue_.empty()) {
+    const quic::Stats stats = connection_->stats();
+    queue_.set_outer(connection_->max_datagram(), stats.cwnd, stats.smoothed_rtt);
+  }
+  const quic::Batch batch = connection_->transmit(buffer, now);
+  if (batch.size == 0) return {};
+  const Route* const route = route_of(batch.path);
+  if (route == nullptr) return transmit(buffer, now);  // a path that was forgotten: drop the probe
+  return {route->socket, route->remote, route->local, batch.ecn, batch.segment, batch.size};
+}
+
+void Peer::close(std::uint64_t code, std::string_view reason, base::Time now) {
+  now_ = now;
+  if (connection_ && !connection_->closed()) connection_->close(code, reason, now);
+  handler_.on_peer_wake(*this);
+}
+
+// --- paths
+
+quic::PathId Peer::path_of(const Route& route) {
+  for (const KnownPath& known : paths_) {
+    if (known.id.value != 0 && known.route == route) return known.id;
+  }
+  const quic::PathId in_use = connection_ ? connection_->path() : quic::PathId{};
+  KnownPath* oldest = nullptr;
+  for (KnownPath& known : paths_) {
+    if (known.id.value != 0 && known.id == in_use) continue;
+    if (oldest == nullptr || known.id.value < oldest->id.value) oldest = &known;
+  }
+  *oldest = {quic::PathId{++last_path_}, route};
+  return oldest->id;
+}
+
+const Route* Peer::route_of(quic::PathId path) const {
+  const auto found = std::ranges::find(paths_, path, &KnownPath::id);
+  return found == paths_.end() ? nullptr : &found->route;
+}
+
+void Peer::on_path_changed(quic::PathId path) {
+  const Route* const route = route_of(path);
+  if (route == nullptr || *route == current_) return;
+  current_ = *route;
+  handler_.on_peer_moved(*this);
+}
+
+// --- control channel
+
+void Peer::send(const proto::Message& message) {
+  if (control_ < 0 || state_ == State::closed) return;
+  if (control_out_.size() - control_sent_ > max_control_backlog) {
+    return fail("the control channel is not read");
+  }
+  wire::append_message(control_out_, message);
+  flush_control();
+  handler_.on_peer_wake(*this);
+}
+
+void Peer::flush_control() {
+  if (control_ < 0 || control_sent_ == control_out_.size()) return;
+  control_sent_ +=
+      connection_->write(control_, base::BytesView(control_out_).subspan(control_sent_));
+  if (control_sent_ < control_out_.size()) return;
+  base::Bytes().swap(control_out_);  // an idle uplink owns no buffer
+  control_sent_ = 0;
+}
+
+void Peer::fail(std::string reason) {
+  if (broken_.empty()) broken_ = std::move(reason);
+  handler_.on_peer_wake(*this);
+}
+
+void Peer::on_established(const identity::Principal& peer) {
+  state_ = State::unregistered;
+  uri_ = peer.uri();
+  handler_.on_peer_established(*this);
+}
+
+void Peer::on_stream_opened(quic::StreamId id) {
+  if (control_ >= 0) return;
+  control_ = id;
+  connection_->set_urgent(id);
+}
+
+void Peer::on_stream_data(quic::StreamId id, base::BytesView data, bool fin) {
+  connection_->consume(id, data.size());
+  if (id != control_) return fail("data on a stream that is not the control stream");
+  reader_.feed(data);
+  while (const auto payload = reader_.next()) {
+    proto::Message message;
+    if (!wire::parse_message(*payload, message)) return fail("malformed control message");
+    handler_.on_peer_message(*this, message);
+    if (!broken_.empty()) return;
+  }
+  if (reader_.error() != nullptr) return fail("malformed control stream");
+  if (fin) fail("the control stream was ended");
+}
+
+void Peer::on_stream_writable(quic::StreamId /*id*/) { flush_control(); }
+
+void Peer::on_stream_reset(quic::StreamId id, std::uint64_t /*code*/) {
+  if (id == control_) fail("the control stream was reset");
+}
+
+void Peer::set_registered(const base::IncarnationId& incarnation) {
+  incarnation_ = incarnation;
+  state_ = State::registered;
+}
+
+// --- relay
+
+void Peer::on_datagram(base::BytesView payload) {
+  const auto packet = wire::parse_relay(payload);
+  if (!packet) return handler_.on_peer_malformed_relay(*this);
+  handler_.on_peer_relayed(*this, *packet);
+}
+
+bool Peer::push_relayed(std::uint32_t channel, const wire::RelayHeader& header,
+                        base::BytesView packet) {
+  if (!connection_ || state_ == State::closed) return false;
+  const bool taken = queue_.push(channel, header, packet);
+  handler_.on_peer_wake(*this);
+  return taken;
+}
+
+std::uint32_t Peer::add_channel(const base::SessionId& session) {
+  do {
+    last_channel_ = last_channel_ % wire::relay_channel_max + 1;
+  } while (channels_.contains(last_channel_));
+  channels_.emplace(last_channel_, session);
+  return last_channel_;
+}
+
+void Peer::remove_channel(std::uint32_t channel) {
+  channels_.erase(channel);
+  queue_.remove(channel);
+}
+
+const base::SessionId* Peer::session_of(std::uint32_t channel) const {
+  const auto found = channels_.find(channel);
+  return found == channels_.end() ? nullptr : &found->second;
+}
+
+// --- the end
+
+void Peer::on_connection_id_added(const quic::ConnectionId& id) { endpoint_.add(id, key_); }
+void Peer::on_connection_id_removed(const quic::ConnectionId& id) { endpoint_.remove(id); }
+
+void Peer::on_closed(const quic::CloseInfo& info) {
+  if (state_ == State::closed) return;
+  handler_.on_peer_closed(*this, info);
+  state_ = State::closed;
+}
+
+}  // namespace ztna::intermediate

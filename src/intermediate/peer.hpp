@@ -1,0 +1,145 @@
+// One uplink as the Intermediate sees it: the QUIC connection of an Agent or a Connector, its
+// control channel, its relay queue, and the addresses its packets come from. Pure.
+//
+// States: handshaking → unregistered (identity proven) → registered → closed.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "base/datagram.hpp"
+#include "base/ids.hpp"
+#include "quic/connection.hpp"
+#include "quic/endpoint.hpp"
+#include "relay/fair_queue.hpp"
+#include "uplink.pb.h"
+#include "wire/message_stream.hpp"
+#include "wire/relay.hpp"
+
+namespace ztna::intermediate {
+
+namespace proto = ztna::uplink::v1;
+using PeerKey = std::uint64_t;
+
+class Peer;
+
+class PeerHandler {
+ public:
+  virtual ~PeerHandler() = default;
+  virtual void on_peer_established(Peer& peer) = 0;
+  virtual void on_peer_message(Peer& peer, const proto::Message& message) = 0;
+  virtual void on_peer_relayed(Peer& peer, const wire::RelayPacket& packet) = 0;
+  virtual void on_peer_malformed_relay(Peer& peer) = 0;
+  // Its packets come from another address now.
+  virtual void on_peer_moved(Peer& peer) = 0;
+  virtual void on_peer_closed(Peer& peer, const quic::CloseInfo& info) = 0;
+  // It may have something to send.
+  virtual void on_peer_wake(Peer& peer) = 0;
+};
+
+// Where packets come from and go to.
+struct Route {
+  base::SocketId socket = 0;
+  base::Address remote;
+  base::Address local;
+  friend bool operator==(const Route&, const Route&) = default;
+};
+
+class Peer final : private quic::Handler {
+ public:
+  enum class State { handshaking, unregistered, registered, closed };
+
+  Peer(PeerKey key, PeerHandler& handler, quic::Endpoint& endpoint, relay::PacketPool& pool,
+       relay::FairQueue::Counters& relay_counters);
+  ~Peer() override;
+
+  [[nodiscard]] base::Status accept(quic::Config config, const quic::Initial& initial,
+                                    const Route& route, base::Time now);
+
+  void receive(const base::Incoming& packet, base::Time now);
+  void expire(base::Time now);
+  [[nodiscard]] base::Time next_deadline() const;
+  [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, base::Time now);
+  void close(std::uint64_t code, std::string_view reason, base::Time now);
+
+  // Ends the connection as soon as the call in progress is over: for use inside callbacks.
+  void fail(std::string reason);
+  void send(const proto::Message& message);
+  // Queues a relayed packet; false: dropped and counted by the queue.
+  bool push_relayed(std::uint32_t channel, const wire::RelayHeader& header, base::BytesView packet);
+  // A fresh relay channel number for a session on this uplink.
+  [[nodiscard]] std::uint32_t add_channel(const base::SessionId& session);
+  void remove_channel(std::uint32_t channel);
+  [[nodiscard]] const base::SessionId* session_of(std::uint32_t channel) const;
+  [[nodiscard]] const std::unordered_map<std::uint32_t, base::SessionId>& channels() const {
+    return channels_;
+  }
+  [[nodiscard]] std::size_t channel_count() const { return channels_.size(); }
+
+  void set_registered(const base::IncarnationId& incarnation);
+  void set_silent(bool silent) { silent_ = silent; }
+
+  [[nodiscard]] PeerKey key() const { return key_; }
+  [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] bool registered() const { return state_ == State::registered; }
+  [[nodiscard]] bool finished() const { return !connection_ || connection_->finished(); }
+  [[nodiscard]] const identity::Principal& principal() const { return *connection_->peer(); }
+  [[nodiscard]] const std::string& uri() const { return uri_; }
+  [[nodiscard]] const std::string& certificate() const { return connection_->peer_certificate(); }
+  [[nodiscard]] const base::IncarnationId& incarnation() const { return incarnation_; }
+  [[nodiscard]] const base::Address& address() const { return current_.remote; }
+  [[nodiscard]] base::Time last_heard() const { return last_heard_; }
+  [[nodiscard]] bool silent() const { return silent_; }
+  [[nodiscard]] quic::Stats stats() const { return connection_->stats(); }
+  [[nodiscard]] const relay::FairQueue& queue() const { return queue_; }
+
+ private:
+  void on_established(const identity::Principal& peer) override;
+  void on_stream_opened(quic::StreamId id) override;
+  void on_stream_data(quic::StreamId id, base::BytesView data, bool fin) override;
+  void on_stream_writable(quic::StreamId id) override;
+  void on_stream_reset(quic::StreamId id, std::uint64_t code) override;
+  void on_datagram(base::BytesView payload) override;
+  void on_path_changed(quic::PathId path) override;
+  void on_connection_id_added(const quic::ConnectionId& id) override;
+  void on_connection_id_removed(const quic::ConnectionId& id) override;
+  void on_closed(const quic::CloseInfo& info) override;
+
+  quic::PathId path_of(const Route& route);
+  [[nodiscard]] const Route* route_of(quic::PathId path) const;
+  void flush_control();
+
+  PeerKey key_;
+  PeerHandler& handler_;
+  quic::Endpoint& endpoint_;
+  State state_ = State::handshaking;
+  std::unique_ptr<quic::Connection> connection_;
+  std::string uri_;
+  base::IncarnationId incarnation_;
+  base::Time now_{};
+  base::Time last_heard_{};
+  bool silent_ = false;
+  std::string broken_;  // a protocol error found inside a callback
+
+  // The latest addresses of this connection; the oldest that is not in use makes room.
+  struct KnownPath {
+    quic::PathId id;
+    Route route;
+  };
+  std::array<KnownPath, 4> paths_{};
+  std::uint32_t last_path_ = 0;
+  Route current_;
+
+  quic::StreamId control_ = -1;
+  wire::MessageReader reader_;
+  base::Bytes control_out_;
+  std::size_t control_sent_ = 0;
+
+  std::unordered_map<std::uint32_t, base::SessionId> channels_;
+  std::uint32_t last_channel_ = 0;
+  relay::FairQueue queue_;
+};
+
+}  // namespace ztna::intermediate

@@ -1,0 +1,477 @@
+#include "node/node.hpp"
+
+#include <algorithm>
+
+#include "node/timeouts.hpp"
+
+namespace ztna::node {
+namespace {
+
+using session::Session;
+
+constexpr std::size_t max_replies = 64;
+constexpr std::uint64_t session_handles = std::uint64_t{2} << 32;
+
+bool looks_like_stun(base::BytesView packet) {  // RFC 9443: the first two bits are 00
+  return !packet.empty() && packet[0] < 64;
+}
+
+}  // namespace
+
+// A session's place in the queue of one uplink.
+class Node::RelayLeg final : public session::RelayPort {
+ public:
+  RelayLeg(Uplink& uplink, std::uint32_t channel) : uplink_(uplink), channel_(channel) {}
+  bool send(base::BytesView packet, std::uint8_t ecn, bool may_split) override {
+    return uplink_.send_relayed(channel_, ecn, may_split, packet);
+  }
+  [[nodiscard]] std::size_t mtu() const override { return uplink_.relay_mtu(channel_); }
+  [[nodiscard]] bool writable() const override { return uplink_.relay_writable(channel_); }
+  [[nodiscard]] const std::string& name() const override { return uplink_.name(); }
+  [[nodiscard]] Uplink& uplink() const { return uplink_; }
+  [[nodiscard]] std::uint32_t channel() const { return channel_; }
+
+ private:
+  Uplink& uplink_;
+  std::uint32_t channel_;
+};
+
+struct Node::Slot {
+  SlotKey key = 0;
+  std::unique_ptr<Session> session;
+  std::unique_ptr<RelayLeg> leg;
+  base::Time relay_lost_at = base::never;
+  base::Time must_start_by = base::never;  // a Connector's session waits for its Agent's Initial
+  bool touched = false;
+};
+
+Node::Node(NodeConfig config, NodeOwner& owner, base::WallReference wall)
+    : config_(std::move(config)),
+      owner_(owner),
+      wall_(wall),
+      endpoint_({config_.credentials->derive("ztna node retry"),
+                 config_.credentials->derive("ztna node reset")},
+                config_.cid_layout, *config_.random),
+      reset_key_(config_.credentials->derive("ztna node reset")),
+      last_key_(session_handles),
+      scratch_(base::transmit_buffer_size) {
+  for (const base::HostPort& intermediate : config_.intermediates) {
+    UplinkConfig uplink;
+    uplink.intermediate = intermediate;
+    uplink.web_pki = config_.web_pki;
+    uplink.version = config_.version;
+    uplink.incarnation = config_.incarnation;
+    uplink.always_keep_alive = config_.role == Session::Role::connector;
+    uplink.random = config_.random;
+    uplink.cid_layout = config_.cid_layout;
+    uplink.reset_key = reset_key_;
+    UplinkHandler& self = *this;
+    uplinks_.push_back(std::make_unique<Uplink>(static_cast<std::uint32_t>(uplinks_.size()),
+                                                std::move(uplink), self, endpoint_, pool_));
+    uplinks_.back()->set_credentials(config_.credentials);
+  }
+}
+
+Node::~Node() = default;
+
+void Node::add_socket(base::SocketId id, base::Family family) {
+  (family == base::Family::v4 ? socket_v4_ : socket_v6_) = id;
+  for (const auto& uplink : uplinks_) uplink->set_sockets(socket_v4_, socket_v6_);
+}
+
+void Node::set_credentials(std::shared_ptr<const identity::Credentials> credentials,
+                           base::Time now) {
+  now_ = now;
+  config_.credentials = credentials;
+  for (const auto& uplink : uplinks_) {
+    uplink->set_credentials(credentials);
+    if (uplink->peer() == nullptr) continue;
+    const auto trusted =
+        credentials->still_trusts(uplink->peer_certificate(), *uplink->peer(), wall_.now(now));
+    if (!trusted) uplink->drop(trusted.error().message(), now);
+  }
+  for (const auto& [key, slot] : slots_) {
+    const identity::Principal* const peer = slot->session->peer();
+    if (peer == nullptr) continue;
+    const auto trusted =
+        credentials->still_trusts(slot->session->peer_certificate(), *peer, wall_.now(now));
+    if (!trusted) {
+      close_session(*slot->session, session::close_denied, trusted.error().message(), now);
+    }
+  }
+}
+
+// --- engine
+
+void Node::receive(const base::Incoming& packet, base::Time now) {
+  now_ = now;
+  if (looks_like_stun(packet.payload)) {
+    ++counters_.packets_stun;
+    return;
+  }
+  auto verdict = endpoint_.classify(packet.payload, packet.from, {}, now);
+  if (const auto* deliver = std::get_if<quic::Endpoint::Deliver>(&verdict)) {
+    const std::uint64_t uplink = deliver->handle - (std::uint64_t{1} << 32);
+    if (deliver->handle < session_handles && uplink < uplinks_.size()) {
+      uplinks_[uplink]->receive(packet, now);
+    } else {
+      // A session's packet from an address that no check has proven: QUIC must not see it, its
+      // server would follow the sender.
+      ++counters_.packets_filtered;
+    }
+  } else if (auto* reply = std::get_if<quic::Endpoint::Reply>(&verdict)) {
+    if (replies_.size() >= max_replies) return;
+    ++counters_.resets_sent;
+    replies_.push_back({packet.socket, packet.from, packet.to, std::move(reply->packet)});
+  } else {
+    ++counters_.packets_unknown;
+  }
+}
+
+void Node::expire(base::Time now) {
+  now_ = now;
+  for (const auto& uplink : uplinks_) {
+    if (uplink->next_deadline() <= now) uplink->expire(now, wall_.now(now));
+  }
+  SlotKey key = 0;
+  while (deadlines_.pop_due(now, key)) {
+    const auto found = slots_.find(key);
+    if (found == slots_.end()) continue;
+    Slot& slot = *found->second;
+    slot.session->expire(now);
+    if (now >= slot.must_start_by && slot.session->state() == Session::State::waiting) {
+      slot.session->close(session::close_idle, "the Agent never started the session", now);
+    }
+    if (now >= slot.relay_lost_at) {
+      slot.session->close(session::close_idle, "no relay came back in time", now);
+    }
+    touch(key);
+  }
+}
+
+base::Time Node::next_deadline() const {
+  base::Time at = deadlines_.next();
+  for (const auto& uplink : uplinks_) at = std::min(at, uplink->next_deadline());
+  return at;
+}
+
+void Node::refresh_deadline(Slot& slot) {
+  base::Time at = std::min(slot.session->next_deadline(), slot.relay_lost_at);
+  if (slot.session->state() == Session::State::waiting) at = std::min(at, slot.must_start_by);
+  deadlines_.set(slot.key, at);
+}
+
+void Node::touch(SlotKey key) {
+  const auto found = slots_.find(key);
+  if (found == slots_.end() || found->second->touched) return;
+  found->second->touched = true;
+  touched_.push_back(key);
+}
+
+base::Outgoing Node::transmit(base::MutableBytes buffer, base::Time now) {
+  now_ = now;
+  if (!replies_.empty()) {
+    const Reply reply = std::move(replies_.back());
+    replies_.pop_back();
+    std::ranges::copy(reply.packet, buffer.begin());
+    return {reply.socket, reply.to, reply.from, 0, reply.packet.size(), reply.packet.size()};
+  }
+  transmit_sessions(now);
+  for (const auto& uplink : uplinks_) {
+    const base::Outgoing out = uplink->transmit(buffer, now);
+    if (out.size > 0) return out;
+  }
+  if (!closing_.empty()) {
+    // What the sessions had to say has left; now the uplinks' farewells.
+    const std::string reason = std::exchange(closing_, {});
+    for (const auto& uplink : uplinks_) uplink->close(reason, now);
+    return transmit(buffer, now);
+  }
+  return {};
+}
+
+void Node::transmit_sessions(base::Time now) {
+  std::vector<SlotKey>& work = working_;
+  work.clear();
+  work.swap(touched_);
+  for (const SlotKey key : work) {
+    const auto found = slots_.find(key);
+    if (found == slots_.end()) continue;
+    Slot& slot = *found->second;
+    slot.touched = false;
+    slot.session->transmit(scratch_, now);
+    if (slot.session->state() == Session::State::closed) {
+      forget(slot);
+      continue;
+    }
+    refresh_deadline(slot);
+    if (slot.session->blocked() && slot.leg != nullptr) touch(key);
+  }
+}
+
+std::vector<ResolveRequest> Node::take_resolve_requests() {
+  std::vector<ResolveRequest> requests;
+  for (const auto& uplink : uplinks_) {
+    if (uplink->take_resolve_request()) {
+      requests.push_back({uplink->index(), uplink->intermediate()});
+    }
+  }
+  return requests;
+}
+
+void Node::resolved(std::uint32_t uplink, std::vector<base::Address> addresses,
+                    const std::string& error, base::Time now) {
+  now_ = now;
+  uplinks_.at(uplink)->resolved(std::move(addresses), error, now);
+}
+
+// --- uplinks
+
+void Node::on_uplink_up(Uplink& uplink) {
+  owner_.on_uplink_up(uplink);
+  for (const auto& [key, slot] : slots_) {
+    if (slot->leg == nullptr) claim(*slot);
+  }
+}
+
+void Node::on_uplink_down(Uplink& uplink, const std::string& reason) {
+  owner_.on_uplink_down(uplink, reason);
+  for (const auto& [key, slot] : slots_) {
+    if (slot->leg != nullptr && &slot->leg->uplink() == &uplink) lose_relay(*slot);
+  }
+}
+
+void Node::on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) {
+  owner_.on_uplink_attempt_failed(uplink, reason);
+}
+
+void Node::on_uplink_message(Uplink& uplink, const proto::Message& message) {
+  switch (message.body_case()) {
+    case proto::Message::kSessionReady:
+      return on_session_ready_message(uplink, message.session_ready());
+    case proto::Message::kSessionRefused: {
+      const proto::SessionRefused& refused = message.session_refused();
+      if (pending_requests_.erase(refused.request()) > 0) {
+        owner_.on_session_refused(refused.request(), refused.reason(), refused.text());
+        return;
+      }
+      base::SessionId id;
+      if (!base::SessionId::from(base::as_bytes(refused.session_id()), id)) return;
+      Slot* const slot = slot_of(id);
+      if (slot != nullptr && slot->leg == nullptr) {
+        close_session(*slot->session, session::close_denied,
+                      "the relay refused the session: " + refused.text().substr(0, 200), now_);
+      }
+      return;
+    }
+    case proto::Message::kSessionClosed:
+      return on_session_closed_message(uplink, message.session_closed());
+    default: return owner_.on_uplink_message(uplink, message);
+  }
+}
+
+void Node::on_relayed(Uplink& uplink, std::uint32_t channel, std::uint8_t ecn,
+                      base::BytesView packet) {
+  const auto found = by_channel_.find({uplink.index(), channel});
+  if (found == by_channel_.end()) {
+    ++counters_.relay_unknown_channel;
+    return;
+  }
+  Slot& slot = *slots_.at(found->second);
+  slot.session->receive_relayed(packet, ecn, now_, wall_.now(now_));
+  touch(slot.key);
+}
+
+// --- sessions
+
+bool Node::open_session(Uplink& uplink, std::uint64_t request, const std::string& service,
+                        base::BytesView incarnation) {
+  proto::Message message;
+  auto& body = *message.mutable_open_session();
+  body.set_request(request);
+  body.set_service(service);
+  body.set_incarnation(incarnation.data(), incarnation.size());
+  if (!uplink.up() || !uplink.send(message)) return false;
+  pending_requests_.insert(request);
+  return true;
+}
+
+void Node::on_session_ready_message(Uplink& uplink, const proto::SessionReady& ready) {
+  base::SessionId id;
+  base::IncarnationId incarnation;
+  if (!base::SessionId::from(base::as_bytes(ready.session_id()), id) ||
+      !base::IncarnationId::from(base::as_bytes(ready.peer_incarnation()), incarnation) ||
+      ready.channel() == 0 || ready.channel() > wire::relay_channel_max) {
+    return;
+  }
+  Slot* slot = slot_of(id);
+  if (slot != nullptr) {
+    const session::SessionConfig& known = slot->session->config();
+    if (known.peer_uri != ready.peer() || known.peer_incarnation != incarnation) return;
+    bind_relay(*slot, uplink, ready.channel());
+    return;
+  }
+  const bool asked = pending_requests_.erase(ready.request()) > 0;
+  if (config_.role == Session::Role::agent && !asked) return;
+  slot = create_session(ready, id, incarnation);
+  if (slot == nullptr) return;
+  bind_relay(*slot, uplink, ready.channel());
+  if (asked) owner_.on_session_opened(ready.request(), *slot->session);
+}
+
+Node::Slot* Node::create_session(const proto::SessionReady& ready, const base::SessionId& id,
+                                 const base::IncarnationId& incarnation) {
+  if (slots_.size() >= config_.max_sessions) {
+    ++counters_.sessions_refused;
+    return nullptr;
+  }
+  auto slot = std::make_unique<Slot>();
+  slot->key = ++last_key_;
+  session::SessionConfig config;
+  config.id = id;
+  config.peer_uri = ready.peer();
+  config.peer_incarnation = incarnation;
+  config.credentials = config_.credentials;
+  config.random = config_.random;
+  config.cid_layout = config_.cid_layout;
+  config.reset_key = reset_key_;
+  config.initial_rtt = std::chrono::microseconds(std::min(ready.relay_rtt_us(), 2'000'000U));
+  config.version = config_.version;
+  config.wake = [this, key = slot->key] { touch(key); };
+  slot->session =
+      std::make_unique<Session>(config_.role, std::move(config), owner_, endpoint_, slot->key);
+  slot->must_start_by = now_ + std::chrono::seconds(10);
+  by_id_.emplace(id, slot->key);
+  Slot* const raw = slot.get();
+  slots_.emplace(raw->key, std::move(slot));
+  count_sessions();
+  return raw;
+}
+
+void Node::bind_relay(Slot& slot, Uplink& uplink, std::uint32_t channel) {
+  if (slot.leg != nullptr) {
+    by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
+    slot.leg->uplink().remove_channel(slot.leg->channel());
+  }
+  slot.leg = std::make_unique<RelayLeg>(uplink, channel);
+  slot.relay_lost_at = base::never;
+  by_channel_[{uplink.index(), channel}] = slot.key;
+  slot.session->set_relay(slot.leg.get(), now_, wall_.now(now_));
+  touch(slot.key);
+  owner_.on_session_relay(*slot.session, true);
+}
+
+void Node::lose_relay(Slot& slot) {
+  by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
+  slot.session->set_relay(nullptr, now_, wall_.now(now_));
+  slot.leg.reset();
+  slot.relay_lost_at = now_ + timeouts::relay_lost;
+  touch(slot.key);
+  if (slot.session->state() == Session::State::waiting) {
+    return slot.session->close(session::close_idle, "the relay went before the session began",
+                               now_);
+  }
+  owner_.on_session_relay(*slot.session, false);
+  claim(slot);
+}
+
+// The Agent claims at one Intermediate, the Connector wherever it can: so the two always meet, and
+// at one place only.
+void Node::claim(Slot& slot) {
+  proto::Message message;
+  const session::SessionConfig& config = slot.session->config();
+  auto& body = *message.mutable_claim_session();
+  body.set_session_id(config.id.octets.data(), config.id.octets.size());
+  body.set_peer(config.peer_uri);
+  body.set_peer_incarnation(config.peer_incarnation.octets.data(),
+                            config.peer_incarnation.octets.size());
+  for (const auto& uplink : uplinks_) {
+    if (!uplink->up()) continue;
+    if (uplink->send(message) && config_.role == Session::Role::agent) return;
+  }
+}
+
+void Node::on_session_closed_message(Uplink& uplink, const proto::SessionClosed& closed) {
+  base::SessionId id;
+  if (!base::SessionId::from(base::as_bytes(closed.session_id()), id)) return;
+  Slot* const slot = slot_of(id);
+  // Only the Intermediate that relays for a session may end its relaying.
+  if (slot == nullptr || slot->leg == nullptr || &slot->leg->uplink() != &uplink) return;
+  if (closed.reason() == proto::REASON_DRAINING) return lose_relay(*slot);
+  const bool denied =
+      closed.reason() == proto::REASON_DENIED || closed.reason() == proto::REASON_REVOKED;
+  slot->session->close(denied ? session::close_denied : session::close_replaced,
+                       "the Intermediate ended the session: " + closed.text().substr(0, 200), now_);
+  touch(slot->key);
+}
+
+void Node::close_session(Session& session, std::uint64_t code, std::string_view reason,
+                         base::Time now) {
+  now_ = now;
+  session.close(code, reason, now);
+  const auto found = by_id_.find(session.config().id);
+  if (found != by_id_.end()) touch(found->second);
+}
+
+void Node::close(std::string_view reason, base::Time now) {
+  now_ = now;
+  closing_ = reason;
+  for (const auto& [key, slot] : slots_) {
+    slot->session->close(session::close_shutting_down, reason, now);
+  }
+}
+
+void Node::hurry(base::Time now) {
+  for (const auto& uplink : uplinks_) uplink->hurry(now);
+}
+
+void Node::tell_closed(const Slot& slot) {
+  if (slot.leg == nullptr) return;
+  const base::SessionId& id = slot.session->config().id;
+  proto::Message message;
+  message.mutable_close_session()->set_session_id(id.octets.data(), id.octets.size());
+  slot.leg->uplink().send(message);
+}
+
+// Takes an ended session away. Its CONNECTION_CLOSE has left by transmit(); where that gets lost,
+// CloseSession makes it good, which the Intermediate passes on.
+void Node::forget(Slot& slot) {
+  tell_closed(slot);
+  if (slot.leg != nullptr) by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
+  by_id_.erase(slot.session->config().id);
+  deadlines_.remove(slot.key);
+  slots_.erase(slot.key);
+  count_sessions();
+}
+
+void Node::count_sessions() {
+  for (const auto& uplink : uplinks_) uplink->set_sessions(slots_.size());
+}
+
+Node::Slot* Node::slot_of(const base::SessionId& id) const {
+  const auto found = by_id_.find(id);
+  return found == by_id_.end() ? nullptr : slots_.at(found->second).get();
+}
+
+std::vector<Session*> Node::sessions() const {
+  std::vector<Session*> all;
+  all.reserve(slots_.size());
+  for (const auto& [key, slot] : slots_) all.push_back(slot->session.get());
+  return all;
+}
+
+Session* Node::session(const base::SessionId& id) const {
+  const Slot* const slot = slot_of(id);
+  return slot == nullptr ? nullptr : slot->session.get();
+}
+
+const Uplink* Node::uplink_of(const Session& session) const {
+  const Slot* const slot = slot_of(session.config().id);
+  return slot == nullptr || slot->leg == nullptr ? nullptr : &slot->leg->uplink();
+}
+
+bool Node::any_uplink_up() const {
+  return std::ranges::any_of(uplinks_, [](const auto& uplink) { return uplink->up(); });
+}
+
+}  // namespace ztna::node

@@ -1,0 +1,160 @@
+// What Agent and Connector share: the process's UDP sockets, uplinks to one or more Intermediates,
+// and the sessions relayed over them. Pure: the shell or the simulator moves datagrams and resolves
+// names. Threading: one owner, one thread.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include "base/datagram.hpp"
+#include "base/deadline_queue.hpp"
+#include "base/ids.hpp"
+#include "identity/credentials.hpp"
+#include "node/uplink.hpp"
+#include "quic/endpoint.hpp"
+#include "session/session.hpp"
+
+namespace ztna::node {
+
+struct NodeConfig {
+  session::Session::Role role = session::Session::Role::agent;
+  std::vector<base::HostPort> intermediates;
+  bool web_pki = false;
+  std::shared_ptr<const identity::Credentials> credentials;
+  base::IncarnationId incarnation;
+  base::Random* random = nullptr;
+  std::string version;
+  quic::ConnectionIdLayout cid_layout;
+  std::size_t max_sessions = 4096;
+};
+
+// A name that the shell is to resolve, and whom to tell.
+struct ResolveRequest {
+  std::uint32_t uplink = 0;
+  base::HostPort host;
+};
+
+// What a role adds. Sessions report to the same object.
+class NodeOwner : public session::SessionHandler {
+ public:
+  virtual void on_uplink_up(Uplink& uplink) = 0;
+  virtual void on_uplink_down(Uplink& uplink, const std::string& reason) = 0;
+  virtual void on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) = 0;
+  // Messages that are not about sessions: Directory, Refused, ObservedAddress, Drain.
+  virtual void on_uplink_message(Uplink& uplink, const proto::Message& message) = 0;
+  // Agent: the answer to open_session(). The session is handshaking; on_session_ready follows.
+  virtual void on_session_opened(std::uint64_t /*request*/, session::Session&) {}
+  virtual void on_session_refused(std::uint64_t /*request*/, proto::Reason,
+                                  const std::string& /*text*/) {}
+  // The session's relay channel came (true) or went.
+  virtual void on_session_relay(session::Session& session, bool available) = 0;
+};
+
+class Node final : private UplinkHandler {
+ public:
+  Node(NodeConfig config, NodeOwner& owner, base::WallReference wall);
+  ~Node() override;
+
+  // Before the first expire(): which sockets there are.
+  void add_socket(base::SocketId id, base::Family family);
+  void set_wall(base::WallReference wall) { wall_ = wall; }
+  // For new connections; live ones end when the new roots or the clock no longer bear their peer.
+  void set_credentials(std::shared_ptr<const identity::Credentials> credentials, base::Time now);
+
+  void receive(const base::Incoming& packet, base::Time now);
+  void expire(base::Time now);
+  [[nodiscard]] base::Time next_deadline() const;
+  // `buffer`: base::transmit_buffer_size. Call until size is 0.
+  [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, base::Time now);
+  [[nodiscard]] std::vector<ResolveRequest> take_resolve_requests();
+  void resolved(std::uint32_t uplink, std::vector<base::Address> addresses,
+                const std::string& error, base::Time now);
+
+  // Agent: asks one uplink for a session; the answer names `request`. An empty incarnation leaves
+  // the choice of the Connector to the Intermediate. False: that uplink is not up.
+  bool open_session(Uplink& uplink, std::uint64_t request, const std::string& service,
+                    base::BytesView incarnation);
+  void close_session(session::Session& session, std::uint64_t code, std::string_view reason,
+                     base::Time now);
+  // Closes all sessions and uplinks; transmit() then sends the farewells.
+  void close(std::string_view reason, base::Time now);
+  // The network changed: dial now.
+  void hurry(base::Time now);
+
+  [[nodiscard]] const std::vector<std::unique_ptr<Uplink>>& uplinks() const { return uplinks_; }
+  [[nodiscard]] std::vector<session::Session*> sessions() const;
+  [[nodiscard]] session::Session* session(const base::SessionId& id) const;
+  // The uplink that relays for this session, or null.
+  [[nodiscard]] const Uplink* uplink_of(const session::Session& session) const;
+  [[nodiscard]] bool any_uplink_up() const;
+
+  struct Counters {
+    std::uint64_t packets_unknown = 0;   // no connection of ours
+    std::uint64_t packets_filtered = 0;  // a session's id from an address that no check has proven
+    std::uint64_t packets_stun = 0;
+    std::uint64_t resets_sent = 0;
+    std::uint64_t relay_unknown_channel = 0;
+    std::uint64_t sessions_refused = 0;  // offered by an Intermediate beyond max_sessions
+  };
+  [[nodiscard]] const Counters& counters() const { return counters_; }
+
+ private:
+  class RelayLeg;
+  struct Slot;
+  using SlotKey = std::uint64_t;  // also the Endpoint handle of the session
+
+  void on_uplink_up(Uplink& uplink) override;
+  void on_uplink_down(Uplink& uplink, const std::string& reason) override;
+  void on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) override;
+  void on_uplink_message(Uplink& uplink, const proto::Message& message) override;
+  void on_relayed(Uplink& uplink, std::uint32_t channel, std::uint8_t ecn,
+                  base::BytesView packet) override;
+
+  void on_session_ready_message(Uplink& uplink, const proto::SessionReady& ready);
+  void on_session_closed_message(Uplink& uplink, const proto::SessionClosed& closed);
+  Slot* create_session(const proto::SessionReady& ready, const base::SessionId& id,
+                       const base::IncarnationId& incarnation);
+  void bind_relay(Slot& slot, Uplink& uplink, std::uint32_t channel);
+  void lose_relay(Slot& slot);
+  void claim(Slot& slot);
+  void tell_closed(const Slot& slot);
+  Slot* slot_of(const base::SessionId& id) const;
+  void touch(SlotKey key);
+  void transmit_sessions(base::Time now);
+  void forget(Slot& slot);
+  void refresh_deadline(Slot& slot);
+  void count_sessions();
+
+  NodeConfig config_;
+  NodeOwner& owner_;
+  base::WallReference wall_;
+  base::Time now_{};
+  quic::Endpoint endpoint_;
+  base::Secret<32> reset_key_;
+  relay::PacketPool pool_;
+  std::optional<base::SocketId> socket_v4_, socket_v6_;
+  std::vector<std::unique_ptr<Uplink>> uplinks_;
+  std::unordered_map<SlotKey, std::unique_ptr<Slot>> slots_;
+  std::unordered_map<base::SessionId, SlotKey> by_id_;
+  std::map<std::pair<std::uint32_t, std::uint32_t>, SlotKey> by_channel_;  // (uplink, channel)
+  std::unordered_set<std::uint64_t> pending_requests_;
+  std::vector<SlotKey> touched_, working_;  // sessions that may have something to send
+  std::string closing_;                     // the reason given to close(), until it is carried out
+  base::DeadlineQueue<SlotKey> deadlines_;
+  SlotKey last_key_;
+  base::Bytes scratch_;
+  struct Reply {
+    base::SocketId socket;
+    base::Address to;
+    base::Address from;
+    base::Bytes packet;
+  };
+  std::vector<Reply> replies_;
+  Counters counters_;
+};
+
+}  // namespace ztna::node

@@ -1,0 +1,50 @@
+// Every timer of a node, with why, and what the others use.
+#pragma once
+
+#include "base/time.hpp"
+
+namespace ztna::node::timeouts {
+
+using namespace std::chrono_literals;
+
+// A Connector is heard every second, so that a restarted Intermediate (which answers the unknown
+// connection id with a stateless reset) has its services back within two. An Agent does the same
+// while it has sessions. (DERP: 60 s; iroh's relay ping: 15 s.)
+inline constexpr base::Duration uplink_keep_alive = 1s;
+// An Agent without sessions only keeps its NAT binding: RFC 4787 REQ-5 wants ≥ 2 min of NATs, many
+// give 30 s.
+inline constexpr base::Duration uplink_keep_alive_idle = 10s;
+// Nothing heard for so long although we asked every second: dead, dial again. (iroh: 5 s.)
+inline constexpr base::Duration uplink_dead = 3s;
+inline constexpr base::Duration uplink_idle = 30s;  // QUIC's max_idle_timeout on uplinks
+
+// One attempt to connect. The first is short because a lost first packet is the usual reason; it
+// doubles up to the cap, for slow links.
+inline constexpr base::Duration connect_attempt = 1500ms;
+inline constexpr base::Duration connect_attempt_max = 6s;
+// Pause before the next attempt, jittered by ±50 %: within 100 ms at first, doubling. While an
+// outage is young the pause stays short, so that service is back soon after a restart.
+inline constexpr base::Duration retry_first = 70ms;
+inline constexpr base::Duration retry_young = 600ms;
+inline constexpr base::Duration retry_max = 5s;
+inline constexpr base::Duration outage_young = 60s;
+// A resolver that does not answer.
+inline constexpr base::Duration resolve = 5s;
+// Registered must follow Register.
+inline constexpr base::Duration registration = 5s;
+
+// A session whose relay channel is gone waits this long for another before it ends. Longer than
+// any restart of an Intermediate should take.
+inline constexpr base::Duration relay_lost = 60s;
+// An Agent asked for a session and nobody answered.
+inline constexpr base::Duration open_session = 5s;
+// A flow that waits for an uplink that was up a moment ago, or is being dialled for the first time.
+inline constexpr base::Duration flow_waits_for_uplink = 3s;
+// A flow's FlowReply; the Connector's own connect time-out (5 s) should come first.
+inline constexpr base::Duration flow_reply = 8s;
+// A Connector instance that failed a flow is used last for so long.
+inline constexpr base::Duration instance_penalty = 10s;
+// An Agent closes a session that had no flow for this long.
+inline constexpr base::Duration session_unused = 10min;
+
+}  // namespace ztna::node::timeouts

@@ -1,0 +1,378 @@
+#include "node/uplink.hpp"
+
+#include <algorithm>
+
+#include "node/timeouts.hpp"
+#include "session/session.hpp"
+
+namespace ztna::node {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::string_view alpn = "ztna-uplink/1";
+constexpr std::size_t max_control_backlog = 1 << 20;
+
+}  // namespace
+
+std::string_view to_string(Uplink::State state) {
+  switch (state) {
+    case Uplink::State::waiting: return "waiting";
+    case Uplink::State::resolving: return "resolving";
+    case Uplink::State::connecting: return "connecting";
+    case Uplink::State::registering: return "registering";
+    case Uplink::State::up: return "up";
+    case Uplink::State::draining: return "draining";
+    case Uplink::State::stopped: return "stopped";
+  }
+  return "unknown";
+}
+
+Uplink::Uplink(std::uint32_t index, UplinkConfig config, UplinkHandler& handler,
+               quic::Endpoint& endpoint, relay::PacketPool& pool)
+    : index_(index),
+      config_(std::move(config)),
+      handler_(handler),
+      endpoint_(endpoint),
+      name_(config_.intermediate.to_string()),
+      attempt_(timeouts::connect_attempt),
+      queue_(pool, relay_counters_, wire::RelayPairNumbers::of_node()) {}
+
+Uplink::~Uplink() = default;
+
+void Uplink::set_credentials(std::shared_ptr<const identity::Credentials> credentials) {
+  credentials_ = std::move(credentials);
+}
+
+void Uplink::set_sockets(std::optional<base::SocketId> v4, std::optional<base::SocketId> v6) {
+  socket_v4_ = v4;
+  socket_v6_ = v6;
+}
+
+quic::Endpoint::Handle Uplink::handle() const { return std::uint64_t{1} << 32 | index_; }
+
+const identity::Principal* Uplink::peer() const {
+  return connection_ ? connection_->peer() : nullptr;
+}
+const std::string& Uplink::peer_certificate() const {
+  static const std::string none;
+  return connection_ ? connection_->peer_certificate() : none;
+}
+quic::Stats Uplink::stats() const { return connection_ ? connection_->stats() : quic::Stats{}; }
+std::size_t Uplink::max_udp_payload() const {
+  return connection_ ? connection_->max_udp_payload() : 0;
+}
+
+bool Uplink::hopeful(base::Time now) const {
+  if (state_ == State::stopped) return false;
+  if (!ever_failed_ && connects_ == 0) return true;
+  return connects_ > 0 && (up() || now - last_up_ < timeouts::flow_waits_for_uplink);
+}
+
+// --- dialling
+
+bool Uplink::take_resolve_request() { return std::exchange(wants_resolve_, false); }
+
+void Uplink::resolved(std::vector<base::Address> addresses, const std::string& error,
+                      base::Time now) {
+  if (state_ != State::resolving) return;
+  std::erase_if(addresses, [&](const base::Address& a) {
+    return !(a.is_v4() ? socket_v4_ : socket_v6_).has_value();
+  });
+  if (addresses.empty()) {
+    now_ = now;
+    end(error.empty() ? "no usable address for " + name_ : error);
+    return settle(now);
+  }
+  addresses_ = std::move(addresses);
+  state_deadline_ = now;  // dial in expire(), where the wall clock is at hand
+  state_ = State::connecting;
+}
+
+void Uplink::dial(base::Time now, base::WallTime wall) {
+  remote_ = addresses_[next_address_++ % addresses_.size()];
+  socket_ = remote_.is_v4() ? *socket_v4_ : *socket_v6_;
+  quic::Config config;
+  config.alpn = alpn;
+  config.credentials = credentials_;
+  config.expect.role = identity::Role::intermediate;
+  config.expect.trust_domain = credentials_->self().trust_domain;
+  if (config_.web_pki) config.expect.web_pki_host = config_.intermediate.host;
+  config.random = config_.random;
+  config.wall_now = wall;
+  config.cid_layout = config_.cid_layout;
+  config.reset_key = config_.reset_key;
+  config.idle_timeout = timeouts::uplink_idle;
+  config.initial_rtt = last_rtt_ > base::Duration{} ? last_rtt_ : base::Duration(100ms);
+  config.handshake_timeout = attempt_;
+  config.stream_window = 64 * 1024;
+  config.max_stream_window = 1 << 20;
+  config.connection_window = 128 * 1024;
+  config.max_connection_window = std::uint64_t{24} << 20;
+  config.keep_alive = config_.always_keep_alive || sessions_ > 0 ? timeouts::uplink_keep_alive
+                                                                 : timeouts::uplink_keep_alive_idle;
+  auto made = quic::Connection::connect(config, quic::PathId{++last_path_}, *this, &queue_, now);
+  if (!made) return end(made.error().message());
+  connection_ = std::move(*made);
+  state_deadline_ = now + attempt_;
+  last_heard_ = now;
+}
+
+void Uplink::end(const std::string& reason) {
+  if (end_reason_.empty()) end_reason_ = reason.empty() ? "connection ended" : reason;
+}
+
+void Uplink::schedule_retry(base::Time now) {
+  if (outage_since_ == base::Time{}) {
+    outage_since_ = now;
+    pause_ = timeouts::retry_first;
+  } else {
+    const bool young = now - outage_since_ < timeouts::outage_young;
+    pause_ = std::min(pause_ * 2, young ? timeouts::retry_young : timeouts::retry_max);
+  }
+  // ± 50 %, so that a fleet does not come back in one moment.
+  const auto jitter = static_cast<std::int64_t>(config_.random->u64() % 1001);
+  state_ = State::waiting;
+  state_deadline_ = now + pause_ / 2 + pause_ * jitter / 1000;
+}
+
+// Takes the consequences of an end that happened inside a callback.
+void Uplink::settle(base::Time now) {
+  if (end_reason_.empty() || state_ == State::stopped) return;
+  const std::string reason = std::exchange(end_reason_, {});
+  const bool was_up = state_ == State::up || state_ == State::draining;
+  if (connection_) {
+    if (!connection_->closed()) connection_->close(session::close_normal, reason, now);
+    closing_ = std::move(connection_);
+  }
+  end_reason_.clear();
+  if (!was_up) {
+    ever_failed_ = true;
+    attempt_ = std::min(attempt_ * 2, timeouts::connect_attempt_max);
+  }
+  control_ = -1;
+  control_out_.clear();
+  control_sent_ = 0;
+  reader_ = wire::MessageReader();
+  queue_.clear();
+  last_error_ = reason;
+  schedule_retry(now);
+  if (was_up) {
+    handler_.on_uplink_down(*this, reason);
+  } else {
+    handler_.on_uplink_attempt_failed(*this, reason);
+  }
+}
+
+void Uplink::drop(const std::string& reason, base::Time now) {
+  now_ = now;
+  end(reason);
+  settle(now);
+}
+
+void Uplink::hurry(base::Time now) {
+  if (state_ == State::waiting) state_deadline_ = now;
+}
+
+void Uplink::close(std::string_view reason, base::Time now) {
+  now_ = now;
+  state_ = State::stopped;
+  if (connection_) connection_->close(session::close_shutting_down, reason, now);
+}
+
+// --- engine
+
+void Uplink::receive(const base::Incoming& packet, base::Time now) {
+  now_ = now;
+  if (!connection_ || packet.from != remote_ || packet.socket != socket_) return;
+  last_heard_ = now;
+  connection_->receive(connection_->path(), packet.ecn, packet.payload, now);
+  settle(now);
+}
+
+void Uplink::expire(base::Time now, base::WallTime wall) {
+  now_ = now;
+  if (connection_ && connection_->next_deadline() <= now) connection_->expire(now);
+  if (closing_ && closing_->next_deadline() <= now) closing_->expire(now);
+  if (closing_ && closing_->finished()) closing_.reset();
+  const bool asked = config_.always_keep_alive || sessions_ > 0;
+  if (up() && asked && now - last_heard_ > timeouts::uplink_dead) {
+    end("nothing heard from " + name_ + " for " +
+        std::to_string(timeouts::uplink_dead / std::chrono::seconds(1)) + " s");
+  }
+  if (now >= state_deadline_) {
+    switch (state_) {
+      case State::waiting:
+        state_ = State::resolving;
+        wants_resolve_ = true;
+        state_deadline_ = now + timeouts::resolve;
+        break;
+      case State::resolving: end("the name of " + name_ + " was not resolved in time"); break;
+      case State::connecting:
+        if (connection_) {
+          end("no answer from " + name_ + " (" + remote_.to_string() + ")");
+        } else {
+          dial(now, wall);
+        }
+        break;
+      case State::registering: end(name_ + " did not answer the registration"); break;
+      case State::up:
+      case State::draining:
+      case State::stopped: break;
+    }
+  }
+  settle(now);
+}
+
+base::Time Uplink::next_deadline() const {
+  base::Time at = base::never;
+  if (connection_) at = std::min(at, connection_->next_deadline());
+  if (closing_) at = std::min(at, closing_->next_deadline());
+  if (state_ != State::up && state_ != State::draining && state_ != State::stopped) {
+    at = std::min(at, state_deadline_);
+  }
+  if (up() && (config_.always_keep_alive || sessions_ > 0)) {
+    at = std::min(at, last_heard_ + timeouts::uplink_dead + 1ms);
+  }
+  return at;
+}
+
+base::Outgoing Uplink::transmit(base::MutableBytes buffer, base::Time now) {
+  now_ = now;
+  for (quic::Connection* connection : {closing_.get(), connection_.get()}) {
+    if (connection == nullptr) continue;
+    if (connection == connection_.get()) {
+      flush_control();
+      const quic::Stats stats = connection->stats();
+      queue_.set_outer(connection->max_datagram(), stats.cwnd, stats.smoothed_rtt);
+    }
+    const quic::Batch batch = connection->transmit(buffer, now);
+    if (batch.size > 0) return {socket_, remote_, {}, batch.ecn, batch.segment, batch.size};
+  }
+  settle(now);
+  return {};
+}
+
+// --- messages and packets
+
+bool Uplink::send(const proto::Message& message) {
+  if (control_ < 0 || control_out_.size() - control_sent_ > max_control_backlog) return false;
+  wire::append_message(control_out_, message);
+  flush_control();
+  return true;
+}
+
+void Uplink::flush_control() {
+  if (control_ < 0 || control_sent_ == control_out_.size()) return;
+  control_sent_ +=
+      connection_->write(control_, base::BytesView(control_out_).subspan(control_sent_));
+  if (control_sent_ == control_out_.size()) {
+    control_out_.clear();
+    control_sent_ = 0;
+  }
+}
+
+bool Uplink::send_relayed(std::uint32_t channel, std::uint8_t ecn, bool may_split,
+                          base::BytesView packet) {
+  if (!up()) return false;
+  wire::RelayHeader header;
+  header.channel = channel;
+  header.ecn = ecn;
+  header.whole_only = !may_split;
+  return queue_.push(channel, header, packet);
+}
+
+std::size_t Uplink::relay_mtu(std::uint32_t channel) const {
+  return connection_ ? wire::relay_whole_limit(channel, connection_->max_datagram()) : 0;
+}
+
+bool Uplink::relay_writable(std::uint32_t channel) const {
+  // A full GSO batch must still fit behind what waits, so that nothing is dropped here.
+  return up() && queue_.bytes(channel) + (std::size_t{64} << 10) < queue_.limit();
+}
+
+// --- quic::Handler
+
+void Uplink::on_established(const identity::Principal& /*peer*/) {
+  const auto control = connection_->open_stream();
+  if (!control) return end("the Intermediate grants no control stream");
+  control_ = *control;
+  connection_->set_urgent(control_);
+  state_ = State::registering;
+  state_deadline_ = now_ + timeouts::registration;
+  proto::Message message;
+  auto& body = *message.mutable_register_();
+  body.set_incarnation(config_.incarnation.octets.data(), config_.incarnation.octets.size());
+  body.set_version(config_.version);
+  send(message);
+}
+
+void Uplink::on_stream_data(quic::StreamId id, base::BytesView data, bool fin) {
+  connection_->consume(id, data.size());
+  if (id != control_) return;
+  reader_.feed(data);
+  while (const auto payload = reader_.next()) {
+    proto::Message message;
+    if (!wire::parse_message(*payload, message)) return end("malformed control message");
+    on_message(message);
+  }
+  if (reader_.error() != nullptr) return end("malformed control stream");
+  if (fin) end("the Intermediate ended the control stream");
+}
+
+void Uplink::on_message(const proto::Message& message) {
+  switch (message.body_case()) {
+    case proto::Message::kRegistered:
+      if (state_ != State::registering) return;
+      state_ = State::up;
+      state_deadline_ = base::never;
+      ++connects_;
+      attempt_ = timeouts::connect_attempt;
+      outage_since_ = {};
+      last_error_.clear();
+      last_rtt_ = connection_->stats().smoothed_rtt;
+      last_up_ = now_;
+      handler_.on_uplink_up(*this);
+      return;
+    case proto::Message::kRefused:
+      if (message.refused().fatal()) {
+        return end("refused by " + name_ + ": " + message.refused().text().substr(0, 200));
+      }
+      break;
+    case proto::Message::kObservedAddress:
+      observed_ = message.observed_address().address().substr(0, 64);
+      break;
+    case proto::Message::kDrain:
+      if (state_ == State::up) state_ = State::draining;
+      break;
+    default: break;
+  }
+  if (state_ == State::up || state_ == State::draining) handler_.on_uplink_message(*this, message);
+}
+
+void Uplink::on_stream_writable(quic::StreamId /*id*/) { flush_control(); }
+
+void Uplink::on_stream_reset(quic::StreamId id, std::uint64_t /*code*/) {
+  if (id == control_) end("the Intermediate reset the control stream");
+}
+
+void Uplink::on_datagram(base::BytesView payload) {
+  const auto packet = wire::parse_relay(payload);
+  if (!packet) return;
+  if (!packet->header.fragment) {
+    return handler_.on_relayed(*this, packet->header.channel, packet->header.ecn, packet->payload);
+  }
+  if (const auto joined = reassembler_.add(*packet, now_)) {
+    handler_.on_relayed(*this, joined->channel, joined->ecn, joined->payload);
+  }
+}
+
+void Uplink::on_connection_id_added(const quic::ConnectionId& id) { endpoint_.add(id, handle()); }
+void Uplink::on_connection_id_removed(const quic::ConnectionId& id) { endpoint_.remove(id); }
+
+void Uplink::on_closed(const quic::CloseInfo& info) {
+  last_up_ = up() ? now_ : last_up_;
+  end(std::string(quic::to_string(info.cause)) + ": " + info.reason);
+}
+
+}  // namespace ztna::node

@@ -1,0 +1,188 @@
+#include "relay/fair_queue.hpp"
+
+#include <algorithm>
+#include <limits>
+
+namespace ztna::relay {
+namespace {
+
+constexpr std::uint8_t ecn_ce = 3;  // RFC 3168: congestion experienced; 0 is not ECN-capable
+
+}  // namespace
+
+base::Bytes PacketPool::take(base::BytesView content) {
+  base::Bytes buffer;
+  if (!spare_.empty()) {
+    buffer = std::move(spare_.back());
+    spare_.pop_back();
+  } else {
+    buffer.reserve(1536);
+  }
+  buffer.assign(content.begin(), content.end());
+  return buffer;
+}
+
+void PacketPool::give(base::Bytes&& buffer) {
+  if (spare_.size() < max_spare) spare_.push_back(std::move(buffer));
+}
+
+FairQueue::~FairQueue() { clear(); }
+
+void FairQueue::clear() {
+  for (auto& [channel, lane] : lanes_) {
+    for (Packet& packet : lane.packets) pool_.give(std::move(packet.content));
+  }
+  lanes_.clear();
+  active_.clear();
+  bytes_ = 0;
+  second_half_ = false;
+}
+
+void FairQueue::set_outer(std::size_t max_datagram, std::uint64_t cwnd,
+                          base::Duration smoothed_rtt) {
+  max_datagram_ = max_datagram;
+  const auto rtt_us = std::chrono::duration_cast<std::chrono::microseconds>(smoothed_rtt).count();
+  const auto delay_us = std::chrono::duration_cast<std::chrono::microseconds>(max_delay).count();
+  const std::uint64_t share = std::min<std::uint64_t>(cwnd, std::uint64_t{1} << 32);
+  const std::uint64_t paced =
+      rtt_us > 0 ? share * static_cast<std::uint64_t>(delay_us) / static_cast<std::uint64_t>(rtt_us)
+                 : max_bytes;
+  limit_ = static_cast<std::size_t>(std::clamp<std::uint64_t>(paced, min_bytes, max_bytes));
+}
+
+bool FairQueue::push(std::uint32_t channel, wire::RelayHeader header, base::BytesView packet) {
+  Lane& lane = lanes_[channel];
+  while (bytes_ + packet.size() > limit_) {
+    const bool longest = std::ranges::none_of(
+        lanes_, [&](const auto& other) { return other.second.bytes > lane.bytes; });
+    if (longest) {
+      ++counters_.dropped_full;
+      return false;
+    }
+    drop_from_longest();
+  }
+  if (bytes_ > limit_ / 2 && header.ecn != 0 && header.ecn != ecn_ce) {
+    header.ecn = ecn_ce;
+    ++counters_.marked;
+  }
+  header.channel = channel;
+  lane.packets.push_back({header, pool_.take(packet)});
+  lane.bytes += packet.size();
+  bytes_ += packet.size();
+  if (!lane.active) {
+    lane.active = true;
+    lane.deficit = 0;
+    active_.push_back(channel);
+  }
+  return true;
+}
+
+void FairQueue::drop_from_longest() {
+  const auto longest = std::ranges::max_element(
+      lanes_, [](const auto& a, const auto& b) { return a.second.bytes < b.second.bytes; });
+  Lane& lane = longest->second;
+  // The tail, because the front may have left by half already.
+  Packet& victim = lane.packets.back();
+  lane.bytes -= victim.content.size();
+  bytes_ -= victim.content.size();
+  pool_.give(std::move(victim.content));
+  if (lane.packets.size() == 1 && !active_.empty() && active_.front() == longest->first) {
+    second_half_ = false;
+  }
+  lane.packets.pop_back();
+  ++counters_.dropped_full;
+}
+
+void FairQueue::remove(std::uint32_t channel) {
+  const auto found = lanes_.find(channel);
+  if (found == lanes_.end()) return;
+  if (!active_.empty() && active_.front() == channel) second_half_ = false;
+  std::erase(active_, channel);
+  bytes_ -= found->second.bytes;
+  for (Packet& packet : found->second.packets) pool_.give(std::move(packet.content));
+  lanes_.erase(found);
+}
+
+std::size_t FairQueue::bytes(std::uint32_t channel) const {
+  const auto found = lanes_.find(channel);
+  return found == lanes_.end() ? 0 : found->second.bytes;
+}
+
+// The lane whose turn it is. Deficit round robin: a lane sends while its deficit covers the packet
+// in front; the next quantum comes with its next turn.
+FairQueue::Lane* FairQueue::current() {
+  while (!active_.empty()) {
+    Lane& lane = lanes_.at(active_.front());
+    if (lane.packets.empty()) {
+      lane.active = false;
+      active_.pop_front();
+      continue;
+    }
+    if (second_half_ || lane.deficit >= lane.packets.front().content.size()) return &lane;
+    lane.deficit += quantum;
+    if (active_.size() > 1) {
+      active_.push_back(active_.front());
+      active_.pop_front();
+    }
+  }
+  return nullptr;
+}
+
+void FairQueue::pop(Lane& lane) {
+  const std::size_t size = lane.packets.front().content.size();
+  pool_.give(std::move(lane.packets.front().content));
+  lane.packets.pop_front();
+  lane.bytes -= size;
+  bytes_ -= size;
+  lane.deficit -= std::min(lane.deficit, size);
+}
+
+bool FairQueue::peek(Item& item) {
+  if (max_datagram_ == 0) return false;
+  for (Lane* lane = current(); lane != nullptr; lane = current()) {
+    const Packet& packet = lane->packets.front();
+    wire::RelayHeader header = packet.header;
+    const base::BytesView content = packet.content;
+    const bool fits = content.size() + header.size() <= max_datagram_;
+    const auto split = wire::relay_split(header.channel, content.size(), max_datagram_);
+    const bool may_cut = !header.fragment && !header.whole_only;
+    offered_half_ = second_half_ || (!fits && may_cut && split.fit == wire::RelayFit::halves);
+    if (!offered_half_ && !fits) {
+      ++counters_.dropped_too_large;
+      pop(*lane);
+      continue;
+    }
+    item.payload = content;
+    if (offered_half_) {
+      const std::size_t half = (content.size() + 1) / 2;
+      if (!second_half_) pair_ = numbers_.next();
+      header.fragment = true;
+      header.second = second_half_;
+      header.pair = pair_;
+      item.payload = second_half_ ? content.subspan(half) : content.first(half);
+    }
+    item.header = base::BytesView(encoded_).first(header.encode(encoded_));
+    item.tag = 0;
+    item.ecn = 0;
+    return true;
+  }
+  return false;
+}
+
+void FairQueue::done(Fate fate) {
+  Lane& lane = lanes_.at(active_.front());
+  if (fate == Fate::too_large) {
+    ++counters_.dropped_too_large;
+  } else if (offered_half_ && !second_half_) {
+    second_half_ = true;
+    ++counters_.split;
+    return;
+  } else {
+    ++counters_.packets;
+    counters_.bytes += lane.packets.front().content.size();
+  }
+  second_half_ = false;
+  pop(lane);
+}
+
+}  // namespace ztna::relay
