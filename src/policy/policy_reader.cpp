@@ -16,6 +16,8 @@ class PolicyReader {
   explicit PolicyReader(std::string where) : where_(std::move(where)) {}
 
   base::Result<Policy> read(std::string_view text) {
+    const auto printable = check_characters(text);
+    if (!printable) return tl::unexpected(printable.error());
     const toml::parse_result parsed = toml::parse(text);
     if (!parsed) {
       return fail(parsed.error().source(), std::string(parsed.error().description()));
@@ -33,6 +35,18 @@ class PolicyReader {
     return base::fail(
         base::ErrorCode::invalid_argument, std::move(what),
         where_ + ":" + std::to_string(at.begin.line) + ":" + std::to_string(at.begin.column));
+  }
+
+  // TOML has no control characters anywhere, and toml++ 3.3 aborts on a NUL in front of a key.
+  [[nodiscard]] base::Status check_characters(std::string_view text) const {
+    toml::source_region at{{1, 1}, {1, 1}, nullptr};
+    for (const char c : text) {
+      const bool control = (c >= 0 && c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
+      if (control) return fail(at, "a control character stands here, expected text");
+      at.begin.line += c == '\n' ? 1 : 0;
+      at.begin.column = c == '\n' ? 1 : at.begin.column + 1;
+    }
+    return {};
   }
 
   static std::string quoted(std::string_view text) {

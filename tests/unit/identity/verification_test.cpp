@@ -128,6 +128,23 @@ TEST(Handshake, RefusesTheWrongRoleTrustDomainAndName) {
               HasSubstr("name is \"home\", expected \"office\""));
 }
 
+TEST(Handshake, AnIntermediateTakesAgentsAndConnectorsButNotItsLike) {
+  TestAuthority authority;
+  const auto intermediate = authority.intermediate("relay");
+  Expectation node = expect(Role::agent);
+  node.role = std::nullopt;
+  const auto sees = [&](const Credentials& client) {
+    TlsEnd client_end(GNUTLS_CLIENT | GNUTLS_FORCE_CLIENT_CERT, client.handle(), &client,
+                      expect(Role::intermediate), test_now);
+    TlsEnd server_end(GNUTLS_SERVER, intermediate->handle(), intermediate.get(), node, test_now);
+    return message_of(handshake(client_end, server_end).server_saw);
+  };
+  EXPECT_THAT(sees(*authority.agent("alice")), HasSubstr("accepted"));
+  EXPECT_THAT(sees(*authority.connector("home", {"web"})), HasSubstr("accepted"));
+  EXPECT_THAT(sees(*authority.intermediate("other")),
+              HasSubstr("role is intermediate, expected agent or connector"));
+}
+
 TEST(Handshake, RefusesExpiredAndNotYetValid) {
   TestAuthority authority;
   const auto agent = authority.agent("alice");

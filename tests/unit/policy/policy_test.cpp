@@ -186,6 +186,12 @@ INSTANTIATE_TEST_SUITE_P(
               "policy.toml:2:11: agents in [[allow]] holds something else than text"}),
     [](const testing::TestParamInfo<Wrong>& test) { return std::string(test.param.name); });
 
+TEST(Parse, RefusesControlCharactersWithTheirPlace) {
+  EXPECT_THAT(error_of(std::string_view("\n[\0=allow]]", 11)),
+              StartsWith("policy.toml:2:2: a control character"));
+  EXPECT_THAT(error_of("# \x1b[31m\n"), StartsWith("policy.toml:1:3: a control character"));
+}
+
 TEST(Parse, HidesControlCharactersOfHostileKeys) {
   EXPECT_THAT(error_of("\"a\\u001b[31m\" = 1\n"), HasSubstr("unknown key \"a?[31m\""));
 }
