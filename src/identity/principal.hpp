@@ -55,7 +55,7 @@ struct SpiffeId {
 struct Expectation {
   std::optional<Role> role = Role::intermediate;  // none: an Agent or a Connector
   std::string trust_domain;                       // must match
-  std::string name;          // empty: any name
+  std::string name;                               // empty: any name
   // Intermediates only: accept, instead of a certificate of our own CA, one that the system's roots
   // vouch for and that names this host (Let's Encrypt). Empty: not allowed.
   std::string web_pki_host;

@@ -99,7 +99,11 @@ base::Result<bool> check_policy(const CheckOptions& options, Context& context) {
                                                    {"rule", question.decision.rule}};
   }
   json["allowed"] = allowed;
-  if (options.json) context.out << json.dump() << "\n";
+  if (options.json) {
+    context.out << json.dump() << "\n";
+  } else if (allowed && policy->counts().revoke > 0) {
+    context.out << "(if its key is not revoked: [[revoke]] names keys, which are not known here)\n";
+  }
   return allowed;
 }
 
