@@ -347,6 +347,11 @@ void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
 
 // --- what the local program does
 
+std::size_t Engine::flow_writable(FlowId id) {
+  const Flow* const flow = find(id);
+  return flow == nullptr || flow->session == nullptr ? 0 : flow->session->writable(flow->stream);
+}
+
 std::size_t Engine::flow_write(FlowId id, base::BytesView data) {
   Flow* const flow = find(id);
   if (flow == nullptr || flow->session == nullptr) return 0;

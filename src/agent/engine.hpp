@@ -54,7 +54,8 @@ class Engine final : private node::NodeOwner {
   // --- flows; unknown ids are ignored
   // Starts a flow. The answer is on_flow_accepted or on_flow_ended, never from inside this call.
   [[nodiscard]] FlowId open_flow(const std::string& service, Protocol protocol, base::Time now);
-  // Takes what fits; 0 before the flow is opening. on_flow_writable follows.
+  // Octets that flow_write() would take now; 0 before the flow is opening. on_flow_writable follows.
+  [[nodiscard]] std::size_t flow_writable(FlowId id);
   [[nodiscard]] std::size_t flow_write(FlowId id, base::BytesView data);
   void flow_finish(FlowId id);
   void flow_reset(FlowId id);

@@ -211,6 +211,11 @@ void Engine::reject_flow(FlowId id, FlowEnd why, std::string_view text) {
   end(id, why, std::string(text), false);
 }
 
+std::size_t Engine::flow_writable(FlowId id) {
+  const Flow* const flow = find(id);
+  return flow == nullptr || flow->session == nullptr ? 0 : flow->session->writable(flow->stream);
+}
+
 std::size_t Engine::flow_write(FlowId id, base::BytesView data) {
   Flow* const flow = find(id);
   if (flow == nullptr) return 0;

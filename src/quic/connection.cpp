@@ -232,9 +232,11 @@ std::size_t Connection::write(StreamId id, base::BytesView data) {
 }
 
 std::size_t Connection::writable(StreamId id) const {
-  const Stream* stream = impl_->may_use_streams() ? impl_->streams.find(id) : nullptr;
+  Stream* stream = impl_->may_use_streams() ? impl_->streams.find(id) : nullptr;
   if (stream == nullptr || stream->fin || stream->write_over) return 0;
-  return impl_->room(*stream);
+  const std::size_t room = impl_->room(*stream);
+  if (room == 0) stream->wants_room = true;
+  return room;
 }
 
 void Connection::finish(StreamId id) {

@@ -93,7 +93,7 @@ class Handler {
   virtual void on_stream_opened(StreamId /*id*/) {}
   // In order. The octets count against flow control until consume().
   virtual void on_stream_data(StreamId /*id*/, base::BytesView /*data*/, bool /*fin*/) {}
-  // write() had been refused or cut short, and there is room again.
+  // write() had been cut short or writable() was 0, and there is room again.
   virtual void on_stream_writable(StreamId /*id*/) {}
   virtual void on_stream_reset(StreamId /*id*/, std::uint64_t /*code*/) {}  // RESET_STREAM
   virtual void on_stop_sending(StreamId /*id*/, std::uint64_t /*code*/) {}  // STOP_SENDING

@@ -284,6 +284,11 @@ Session::Flow* Session::flow(StreamId id) {
   return found == flows_.end() ? nullptr : &found->second;
 }
 
+const Session::Flow* Session::flow(StreamId id) const {
+  const auto found = flows_.find(id);
+  return found == flows_.end() ? nullptr : &found->second;
+}
+
 base::Result<StreamId> Session::open_flow(const std::string& service, Protocol protocol) {
   if (state_ != State::ready) {
     return base::fail(base::ErrorCode::unavailable, "the session is not ready");
@@ -326,6 +331,11 @@ void Session::reject_flow(StreamId id, FlowEnd why, std::string_view text) {
   connection_->finish(id);
   connection_->stop_sending(id, stream_reset_code);
   wake();
+}
+
+std::size_t Session::writable(StreamId id) const {
+  const Flow* const f = flow(id);
+  return f == nullptr || f->over || !connection_ ? 0 : connection_->writable(id);
 }
 
 std::size_t Session::write(StreamId id, base::BytesView data) {

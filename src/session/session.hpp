@@ -96,6 +96,7 @@ class Session final : private quic::Handler {
   [[nodiscard]] base::Result<StreamId> open_flow(const std::string& service, Protocol protocol);
   void accept_flow(StreamId id);
   void reject_flow(StreamId id, FlowEnd why, std::string_view text);
+  [[nodiscard]] std::size_t writable(StreamId id) const;
   [[nodiscard]] std::size_t write(StreamId id, base::BytesView data);
   void finish(StreamId id);
   void reset(StreamId id);
@@ -156,6 +157,7 @@ class Session final : private quic::Handler {
   void wake();
   void fail(std::string reason);
   [[nodiscard]] Flow* flow(StreamId id);
+  [[nodiscard]] const Flow* flow(StreamId id) const;
   // Reads the flow's head message; returns the octets behind it.
   base::BytesView read_head(StreamId id, Flow& flow, base::BytesView data);
   void read_open(StreamId id, Flow& flow, base::BytesView message);

@@ -1,0 +1,103 @@
+#include "io/packet_pump.hpp"
+
+namespace ztna::io {
+
+class PacketPump::Port final : public UdpSocket::Handler {
+ public:
+  Port(PacketPump& pump, base::SocketId id) : pump_(pump), id_(id) {}
+
+  void on_datagram(const Datagram& datagram) override {
+    pump_.engine_.receive({id_, datagram.from, datagram.to, datagram.ecn, datagram.payload},
+                          Loop::now());
+  }
+  void on_drained() override { pump_.pump(); }
+  void on_writable() override { pump_.pump(); }
+
+  std::unique_ptr<UdpSocket> socket;
+
+ private:
+  PacketPump& pump_;
+  base::SocketId id_;
+};
+
+PacketPump::PacketPump(Loop& loop, Engine& engine)
+    : loop_(loop),
+      engine_(engine),
+      timer_(loop, [this] { pump(); }),
+      buffer_(base::transmit_buffer_size) {}
+
+PacketPump::~PacketPump() { *alive_ = false; }
+
+base::Result<base::SocketId> PacketPump::add_socket(const base::Address& local,
+                                                    const UdpSocket::Options& options) {
+  const auto id = static_cast<base::SocketId>(ports_.size());
+  auto port = std::make_unique<Port>(*this, id);
+  auto socket = UdpSocket::bind(loop_, local, options, *port);
+  if (!socket) return tl::unexpected(socket.error());
+  port->socket = std::make_unique<UdpSocket>(std::move(*socket));
+  ports_.push_back(std::move(port));
+  return id;
+}
+
+const base::Address& PacketPump::local_address(base::SocketId id) const {
+  return ports_.at(id)->socket->local_address();
+}
+std::size_t PacketPump::socket_count() const { return ports_.size(); }
+UdpCounters PacketPump::counters(base::SocketId id) const { return ports_.at(id)->socket->counters(); }
+
+bool PacketPump::send(const base::Outgoing& out) {
+  OutgoingDatagrams datagrams;
+  datagrams.to = out.to;
+  if (!out.from.is_unspecified()) datagrams.from = out.from;
+  datagrams.ecn = out.ecn;
+  datagrams.segment = out.segment;
+  datagrams.bytes = base::BytesView(buffer_).subspan(stuck_at_, out.size - stuck_at_);
+  const SendResult result = ports_.at(out.socket)->socket->send(datagrams);
+  if (result.status != SendStatus::blocked) return true;
+  stuck_ = out;
+  stuck_at_ += result.taken;
+  return false;
+}
+
+void PacketPump::pump() {
+  if (pumping_) {
+    again_ = true;
+    return;
+  }
+  pumping_ = true;
+  do {
+    again_ = false;
+    const base::Time now = Loop::now();
+    if (engine_.next_deadline() <= now) engine_.expire(now);
+    bool open = true;
+    if (stuck_.size > 0) {
+      open = send(stuck_);
+      if (open) stuck_ = {};
+    }
+    while (open) {
+      stuck_at_ = 0;
+      const base::Outgoing out = engine_.transmit(buffer_, now);
+      if (out.size == 0) break;
+      open = send(out);
+    }
+    engine_.after_round(now);
+  } while (again_);
+  pumping_ = false;
+  timer_.set(engine_.next_deadline());
+}
+
+void PacketPump::poke() {
+  if (poked_) return;
+  if (pumping_) {
+    again_ = true;
+    return;
+  }
+  poked_ = true;
+  loop_.post([this, alive = alive_] {
+    if (!*alive) return;
+    poked_ = false;
+    pump();
+  });
+}
+
+}  // namespace ztna::io
