@@ -233,8 +233,6 @@ TEST(UdpSocket, TimeToLiveIsSetPerDatagram) {
   ::close(fd);
 }
 
-// Unprivileged small buffers fill up when nobody reads: 127.0.0.1 delivers at once, so the sender's
-// own buffer blocks only while a queue discipline holds packets. A full receiver shows as drops.
 TEST(UdpSocket, FullReceiverIsSeenInTheKernelsDropCounter) {
   Loop loop;
   Collector a, b;
@@ -318,7 +316,7 @@ TEST(UdpPeer, EchoesPayloadsUpToTheLargest) {
                                std::chrono::seconds(5), handler);
   EXPECT_EQ(peer.send(base::as_bytes("early")), SendStatus::blocked);
   ASSERT_TRUE(run_until(loop, [&] { return handler.connected == 1 || handler.failed; }));
-  if (handler.failed || handler.got.size() > 0) FAIL();
+  ASSERT_FALSE(handler.failed);
   for (const std::size_t size : {0u, 1u, 1200u, 1472u, 9000u, 65507u}) {
     const std::string data = pattern(size);
     server_side.got.clear();
@@ -326,8 +324,7 @@ TEST(UdpPeer, EchoesPayloadsUpToTheLargest) {
     ASSERT_TRUE(run_until(loop, [&] { return server_side.got.size() == 1; })) << size;
     EXPECT_EQ(server_side.got[0].payload, data);
     handler.got.clear();
-    // The answer of 65507 octets is fragmented by the peer's kind of socket only.
-    if (size > 60000) continue;
+    if (size == 65507) continue;  // with its header above loopback's MTU, and this side sets DF
     ASSERT_EQ(server.send(to(server_side.got[0].from, data)).status, SendStatus::sent) << size;
     ASSERT_TRUE(run_until(loop, [&] { return handler.got.size() == 1; })) << size;
     EXPECT_EQ(handler.got[0], data);
