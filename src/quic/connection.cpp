@@ -151,6 +151,7 @@ void Connection::receive(PathId path, Ecn ecn, base::BytesView datagram, base::T
   const int rv = ngtcp2_conn_read_pkt(impl.conn.get(), address.get(), &info, datagram.data(),
                                       datagram.size(), ts);
   if (rv != 0) impl.fail(rv);
+  impl.stop_checks_due = impl.streams.count();
   impl.after_input();
 }
 
@@ -170,7 +171,8 @@ base::Time Connection::next_deadline() const {
   const auto& impl = *impl_;
   if (impl.phase == Impl::Phase::finished) return base::never;
   if (impl.phase != Impl::Phase::open) return impl.over_at;
-  const ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(impl.conn.get());
+  ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(impl.conn.get());
+  if (impl.stop_checks_due > 0) expiry = std::min(expiry, impl.last_ts + NGTCP2_MILLISECONDS);
   if (expiry == UINT64_MAX) return base::never;
   // Some of ngtcp2's timers want to be late, not punctual: a clock that returns exactly `expiry`
   // would be sent round in circles.

@@ -96,7 +96,8 @@ class Handler {
   // write() had been cut short or writable() was 0, and there is room again.
   virtual void on_stream_writable(StreamId /*id*/) {}
   virtual void on_stream_reset(StreamId /*id*/, std::uint64_t /*code*/) {}  // RESET_STREAM
-  virtual void on_stop_sending(StreamId /*id*/, std::uint64_t /*code*/) {}  // STOP_SENDING
+  // STOP_SENDING. ngtcp2 keeps the code to itself: it is 0 here. Comes with the next transmit().
+  virtual void on_stop_sending(StreamId /*id*/, std::uint64_t /*code*/) {}
   // Both directions are over and acknowledged; the id is dead.
   virtual void on_stream_closed(StreamId /*id*/) {}
   virtual void on_datagram(base::BytesView /*payload*/) {}

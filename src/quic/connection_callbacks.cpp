@@ -87,18 +87,6 @@ struct NgtcpCallbacks {
     if (!impl.announced_close) impl.handler.on_stream_reset(id, code);
     return 0;
   }
-  static int stream_stop_sending(ngtcp2_conn*, std::int64_t id, std::uint64_t code, void* user_data,
-                                 void*) {
-    auto& impl = self(user_data);
-    if (Stream* stream = impl.streams.find(id)) {
-      // ngtcp2 answers with RESET_STREAM.
-      stream->write_over = true;
-      stream->out.drop_unsent();
-      impl.streams.update(*stream);
-    }
-    if (!impl.announced_close) impl.handler.on_stop_sending(id, code);
-    return 0;
-  }
   static int extend_max_stream_data(ngtcp2_conn*, std::int64_t, std::uint64_t, void* user_data,
                                     void* user) {
     if (auto* stream = static_cast<Stream*>(user)) {
@@ -183,7 +171,6 @@ void Connection::Impl::set_callbacks(ngtcp2_callbacks& callbacks, bool server) {
   callbacks.stream_open = C::stream_open;
   callbacks.stream_close = C::stream_close;
   callbacks.stream_reset = C::stream_reset;
-  callbacks.stream_stop_sending = C::stream_stop_sending;
   callbacks.extend_max_stream_data = C::extend_max_stream_data;
   callbacks.recv_datagram = C::recv_datagram;
   callbacks.ack_datagram = C::ack_datagram;

@@ -50,6 +50,8 @@ struct Connection::Impl {
   [[nodiscard]] Step write_rest(Writing& packet);
   [[nodiscard]] bool next_datagram(DatagramSource::Item& item);
   void update_keys_in_time(ngtcp2_tstamp ts);
+  void look_for_stopped_streams(ngtcp2_tstamp ts);
+  void stopped_by_peer(Stream& stream);
 
   // --- ends (connection.cpp)
   void fail(int library_error);
@@ -92,6 +94,10 @@ struct Connection::Impl {
   // A packet that could not join the last batch (another path, a larger probe) and goes next.
   base::Bytes carried_octets;
   Packet carried;
+
+  // Streams to check for STOP_SENDING since the last packet came in; a few for each batch out.
+  static constexpr int stop_checks_at_once = 16;
+  std::size_t stop_checks_due = 0;
 
   std::uint64_t packets_since_key_update = 0;
   Stats counters;  // the parts we count ourselves

@@ -59,11 +59,7 @@ Connection::Impl::Step Connection::Impl::write_stream(Writing& packet, Stream& s
       }
       return Step::go_on;
     case NGTCP2_ERR_STREAM_NOT_FOUND:
-    case NGTCP2_ERR_STREAM_SHUT_WR:
-      stream.write_over = true;
-      stream.out.drop_unsent();
-      streams.update(stream);
-      return Step::go_on;
+    case NGTCP2_ERR_STREAM_SHUT_WR: stopped_by_peer(stream); return Step::go_on;
     default: packet.size = n; return Step::packet_done;
   }
 }
@@ -154,6 +150,8 @@ Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
   }
   if (phase != Phase::open) return transmit_close(buffer, now);
   update_keys_in_time(ts);
+  look_for_stopped_streams(ts);
+  if (phase != Phase::open) return transmit_close(buffer, now);
   const std::size_t limit =
       std::min({buffer.size(), max_batch, ngtcp2_conn_get_send_quantum(conn.get())});
   const std::size_t largest = config.max_udp_payload;
@@ -213,6 +211,33 @@ Batch Connection::Impl::transmit_close(base::MutableBytes buffer, base::Time now
   if (buffer.size() < close_packet.size()) return {};
   std::memcpy(buffer.data(), close_packet.data(), close_packet.size());
   return close_batch;
+}
+
+void Connection::Impl::stopped_by_peer(Stream& stream) {
+  stream.write_over = true;
+  stream.out.drop_unsent();
+  streams.update(stream);
+  // The code is in ngtcp2, which has no way of telling it.
+  if (!announced_close) handler.on_stop_sending(stream.id, 0);
+}
+
+// ngtcp2 answers STOP_SENDING with RESET_STREAM by itself and does not say so. But it refuses to
+// write to such a stream before it looks at the rest of the arguments: an impossible size tells,
+// and does nothing else.
+void Connection::Impl::look_for_stopped_streams(ngtcp2_tstamp ts) {
+  for (int i = 0; i < stop_checks_at_once && stop_checks_due > 0; ++i, --stop_checks_due) {
+    if (streams.count() == 0) {
+      stop_checks_due = 0;
+      return;
+    }
+    Stream& stream = streams.next_in_turn();
+    if (stream.write_over) continue;
+    const ngtcp2_vec impossible = {nullptr, SIZE_MAX};
+    if (ngtcp2_conn_writev_stream(conn.get(), nullptr, nullptr, nullptr, 0, nullptr, 0, stream.id,
+                                  &impossible, 1, ts) == NGTCP2_ERR_STREAM_SHUT_WR) {
+      stopped_by_peer(stream);
+    }
+  }
 }
 
 void Connection::Impl::update_keys_in_time(ngtcp2_tstamp ts) {

@@ -24,7 +24,11 @@ void StreamQueue::rotate() {
 
 Stream& Streams::add(StreamId id) {
   auto& slot = table_[id];
-  if (!slot) slot = std::make_unique<Stream>(id, pool_);
+  if (!slot) {
+    slot = std::make_unique<Stream>(id, pool_);
+    slot->index = all_.size();
+    all_.push_back(slot.get());
+  }
   return *slot;
 }
 
@@ -35,7 +39,15 @@ Stream* Streams::find(StreamId id) const {
 
 void Streams::remove(Stream& stream) {
   if (stream.queued) queue_of(stream).remove(stream);
+  all_.back()->index = stream.index;
+  all_[stream.index] = all_.back();
+  all_.pop_back();
   table_.erase(stream.id);
+}
+
+Stream& Streams::next_in_turn() {
+  if (turn_ >= all_.size()) turn_ = 0;
+  return *all_[turn_++];
 }
 
 void Streams::update(Stream& stream) {

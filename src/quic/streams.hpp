@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "quic/connection.hpp"
 #include "quic/send_buffer.hpp"
@@ -22,6 +23,7 @@ struct Stream {
   bool blocked = false;     // by the peer's stream window
   bool wants_room = false;  // the owner waits for on_stream_writable()
   bool queued = false;
+  std::size_t index = 0;  // in Streams' list of all
   Stream* previous = nullptr;
   Stream* next = nullptr;
 
@@ -58,9 +60,12 @@ class Streams {
   // `stream` has had its packet.
   void rotate(Stream& stream);
 
+  [[nodiscard]] std::size_t count() const { return all_.size(); }
+  // Every stream in turn; count() must not be 0.
+  [[nodiscard]] Stream& next_in_turn();
   template <class F>
   void each(F&& visit) const {
-    for (const auto& [id, stream] : table_) visit(*stream);
+    for (const Stream* stream : all_) visit(*stream);
   }
 
  private:
@@ -70,6 +75,8 @@ class Streams {
 
   ChunkPool pool_;  // before the table: the streams' buffers return their chunks to it
   std::unordered_map<StreamId, std::unique_ptr<Stream>> table_;
+  std::vector<Stream*> all_;
+  std::size_t turn_ = 0;
   StreamQueue urgent_, ordinary_;
 };
 
