@@ -29,7 +29,7 @@ class Acceptor : public FdWatch::Owner, public std::enable_shared_from_this<Acce
 
  private:
   // Connections taken in one go before others get their turn.
-  static constexpr int kRounds = 64;
+  static constexpr int max_rounds = 64;
 
   FdWatch watch_;
   Accepted accepted_;

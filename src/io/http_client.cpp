@@ -18,7 +18,7 @@ namespace ztna::io {
 
 namespace {
 
-constexpr std::size_t kMaxBody = std::size_t{64} << 20;
+constexpr std::size_t max_body = std::size_t{64} << 20;
 
 std::string target_name(const HttpClientRequest& request) {
   return request.unix_socket.empty() ? request.tcp.to_string() : request.unix_socket;
@@ -84,7 +84,7 @@ base::Result<Fd> connect_tcp(const HttpClientRequest& request) {
 base::Status send_all(int fd, std::string_view text, const HttpClientRequest& request) {
   while (!text.empty()) {
     const ssize_t sent = ::send(fd, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (sent > 0)
+    if (sent >= 0)
       text.remove_prefix(static_cast<std::size_t>(sent));
     else if (errno == EPIPE || errno == ECONNRESET)
       return {};  // an early answer may be waiting
@@ -122,7 +122,7 @@ base::Result<HttpResponse> http_request(const HttpClientRequest& request) {
     return base::fail(base::ErrorCode::protocol, what, target_name(request));
   };
   const bool streaming = static_cast<bool>(request.on_line);
-  HttpResponseParser parser(streaming ? 0 : kMaxBody, request.method == "HEAD");
+  HttpResponseParser parser(streaming ? 0 : max_body, request.method == "HEAD");
   std::string input;
   std::array<char, std::size_t{16} * 1024> buffer{};
   while (!parser.complete()) {
@@ -139,7 +139,7 @@ base::Result<HttpResponse> http_request(const HttpClientRequest& request) {
                         errno_text(errno));
     }
     if (streaming && !hand_out_lines(parser.body(), request)) break;
-    if (streaming && parser.body().size() > kMaxBody) return broken("a line is too long");
+    if (streaming && parser.body().size() > max_body) return broken("a line is too long");
   }
   if (streaming && parser.complete() && !parser.body().empty()) request.on_line(parser.body());
   return HttpResponse{parser.status(), parser.content_type(),

@@ -217,7 +217,7 @@ std::optional<std::string> url_decode(std::string_view text, bool plus_is_space)
 }
 
 std::string url_encode(std::string_view text) {
-  constexpr std::string_view kHex = "0123456789ABCDEF";
+  constexpr std::string_view hex_digits = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
     const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -226,7 +226,7 @@ std::string url_encode(std::string_view text) {
     if (plain)
       out += c;
     else
-      out.append({'%', kHex[octet >> 4], kHex[octet & 15]});
+      out.append({'%', hex_digits[octet >> 4], hex_digits[octet & 15]});
   }
   return out;
 }

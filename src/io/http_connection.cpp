@@ -6,9 +6,9 @@
 namespace ztna::io {
 
 namespace {
-constexpr base::Duration kDrainTimeout = std::chrono::seconds(2);
+constexpr base::Duration drain_timeout = std::chrono::seconds(2);
 // Sent octets are moved out of the queue in steps of at least this size.
-constexpr std::size_t kCompact = std::size_t{64} * 1024;
+constexpr std::size_t compact_step = std::size_t{64} * 1024;
 }  // namespace
 
 HttpConnection::HttpConnection(Loop& loop, std::shared_ptr<const Site> site, TcpStream stream)
@@ -95,7 +95,7 @@ void HttpConnection::begin_stream(unsigned status, std::string_view content_type
 }
 
 bool HttpConnection::stream(std::string_view text) {
-  if (out_.size() - out_sent_ + text.size() > HttpReply::kMaxQueued) return false;
+  if (out_.size() - out_sent_ + text.size() > HttpReply::max_queued) return false;
   if (text.empty() || traits_.head_only) return true;
   queue(traits_.http_1_0 ? std::string(text) : http_chunk(text));
   return state_ != State::gone;
@@ -135,7 +135,7 @@ void HttpConnection::flush() {
       stream_.shutdown_write();
       stream_.resume_reading();
     }
-  } else if (out_sent_ > kCompact) {
+  } else if (out_sent_ > compact_step) {
     out_.erase(0, std::exchange(out_sent_, 0));
   }
   set_timer();
@@ -147,7 +147,7 @@ void HttpConnection::set_timer() {
   switch (state_) {
     case State::idle: return timer_.set(now + site_->options.idle_timeout);
     case State::reading: return timer_.set(now + site_->options.request_timeout);
-    case State::draining: return timer_.set(now + kDrainTimeout);
+    case State::draining: return timer_.set(now + drain_timeout);
     case State::handling:
     case State::streaming:
     case State::closing:

@@ -17,7 +17,7 @@ class HttpConnection : public TcpStream::Handler,
  public:
   struct Site {  // what the server gives its connections
     HttpServer::Options options;
-    std::function<void(const HttpRequest&, std::shared_ptr<HttpConnection>)> dispatch;
+    std::function<void(const HttpRequest&, const std::shared_ptr<HttpConnection>&)> dispatch;
     std::function<void(HttpConnection*)> gone;  // drops the server's reference
   };
 

@@ -40,7 +40,7 @@ HttpReply::HttpReply(std::shared_ptr<Exchange> exchange) : exchange_(std::move(e
 
 bool HttpReply::alive() const { return exchange_->waiting() != nullptr; }
 
-void HttpReply::send(HttpResponse response) const {
+void HttpReply::send(const HttpResponse& response) const {
   const auto to = exchange_->waiting();
   if (to && !exchange_->begun) to->answer(response);
 }
@@ -116,10 +116,10 @@ void HttpServer::Impl::close() {
 HttpServer::HttpServer(Loop& loop, const Options& options) : impl_(std::make_shared<Impl>(loop)) {
   impl_->site->options = options;
   impl_->site->dispatch = [impl = impl_.get()](const HttpRequest& request,
-                                               std::shared_ptr<HttpConnection> connection) {
+                                               const std::shared_ptr<HttpConnection>& connection) {
     auto exchange = std::make_shared<HttpReply::Exchange>();
     exchange->request = connection->request_number();
-    exchange->connection = std::move(connection);
+    exchange->connection = connection;
     impl->dispatch(request, HttpReply(std::move(exchange)));
   };
   impl_->site->gone = [impl = impl_.get()](HttpConnection* connection) {

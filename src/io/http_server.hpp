@@ -41,16 +41,16 @@ struct HttpResponse {
 // middle of a stream cuts the connection.
 class HttpReply {
  public:
-  void send(HttpResponse response) const;
+  void send(const HttpResponse& response) const;
 
   void begin(unsigned status, std::string_view content_type) const;
-  // False when the client is gone, or reads so slowly that kMaxQueued octets wait already; the text
+  // False when the client is gone, or reads so slowly that max_queued octets wait already; the text
   // is then dropped.
   bool write(std::string_view text) const;
   void finish() const;
 
   [[nodiscard]] bool alive() const;  // the client is still there and the answer not complete
-  static constexpr std::size_t kMaxQueued = std::size_t{1} << 20;
+  static constexpr std::size_t max_queued = std::size_t{1} << 20;
 
  private:
   friend class HttpServer;

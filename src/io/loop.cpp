@@ -203,7 +203,7 @@ base::Status Loop::on_signal(int signal, std::function<void()> fn) {
 asio::io_context& Loop::context() { return impl_->context; }
 
 base::MutableBytes Loop::read_buffer() {
-  if (impl_->read_buffer.empty()) impl_->read_buffer.resize(kReadBufferSize);
+  if (impl_->read_buffer.empty()) impl_->read_buffer.resize(read_buffer_size);
   return impl_->read_buffer;
 }
 

@@ -50,7 +50,7 @@ class Loop {
   [[nodiscard]] boost::asio::io_context& context();
 
   // Scratch for streams and UDP sockets of this loop, which all consume before they return.
-  static constexpr std::size_t kReadBufferSize = std::size_t{256} * 1024;
+  static constexpr std::size_t read_buffer_size = std::size_t{256} * 1024;
   [[nodiscard]] base::MutableBytes read_buffer();
   [[nodiscard]] UdpReceiveBatch& udp_batch();
 

@@ -21,7 +21,7 @@ enum class MetricType : std::uint8_t { counter, gauge };
 class MetricsWriter {
  public:
   using Label = std::pair<std::string_view, std::string_view>;
-  static constexpr std::string_view kContentType = "text/plain; version=0.0.4; charset=utf-8";
+  static constexpr std::string_view content_type = "text/plain; version=0.0.4; charset=utf-8";
 
   // Starts a family; each name once in a text. Counters end in _total. Names and label names must
   // match [a-zA-Z_][a-zA-Z0-9_]*; help and label values may be anything.

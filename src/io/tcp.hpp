@@ -98,10 +98,10 @@ class TcpListener {
   struct Counters {
     std::uint64_t accepted = 0;
     std::uint64_t aborted = 0;  // gone before accept(); harmless
-    // Out of descriptors or memory: accepting paused for kPause, then tried again.
+    // Out of descriptors or memory: accepting paused for pause, then tried again.
     std::uint64_t paused = 0;
   };
-  static constexpr base::Duration kPause = std::chrono::milliseconds(100);
+  static constexpr base::Duration pause = std::chrono::milliseconds(100);
 
   // The listener may be destroyed inside the callback.
   using Accept = std::function<void(TcpStream stream, const base::Address& peer)>;

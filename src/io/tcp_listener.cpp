@@ -9,7 +9,7 @@
 namespace ztna::io {
 
 void Acceptor::on_fd_readable() {
-  for (int round = 0; round < kRounds && watch_.fd() >= 0; ++round) {
+  for (int round = 0; round < max_rounds && watch_.fd() >= 0; ++round) {
     SockAddr peer;
     peer.length = sizeof peer.storage;
     Fd fd(::accept4(watch_.fd(), reinterpret_cast<sockaddr*>(&peer.storage), &peer.length,
@@ -23,7 +23,7 @@ void Acceptor::on_fd_readable() {
     if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
       // The connection stays in the backlog; asking again at once would only spin.
       ++counters_.paused;
-      retry_.set(Loop::now() + TcpListener::kPause);
+      retry_.set(Loop::now() + TcpListener::pause);
       return;
     }
     ++counters_.aborted;

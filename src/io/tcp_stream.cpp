@@ -16,18 +16,18 @@ namespace {
 
 // A peer that vanished without a word is noticed within two minutes; the system's default of two
 // hours would keep dead flows that long.
-constexpr int kKeepAliveIdleSeconds = 60;
-constexpr int kKeepAliveIntervalSeconds = 10;
-constexpr int kKeepAliveProbes = 6;
+constexpr int keep_alive_idle_seconds = 60;
+constexpr int keep_alive_interval_seconds = 10;
+constexpr int keep_alive_probes = 6;
 
 // Unix sockets have none of these: the refusals are meant to be ignored.
 void set_stream_options(int fd) {
   set_option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
   set_option(fd, SOL_SOCKET, SO_OOBINLINE, 1);  // urgent octets stay where they are in the stream
   set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, kKeepAliveIdleSeconds);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, kKeepAliveIntervalSeconds);
-  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, kKeepAliveProbes);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, keep_alive_idle_seconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, keep_alive_interval_seconds);
+  set_option(fd, IPPROTO_TCP, TCP_KEEPCNT, keep_alive_probes);
 }
 
 TcpStream::CloseReason close_reason(int error) {
@@ -85,7 +85,7 @@ class TcpStream::Impl : public FdWatch::Owner, public std::enable_shared_from_th
 
  private:
   // One stream does not keep the loop for longer than this many reads.
-  static constexpr int kRounds = 4;
+  static constexpr int max_rounds = 4;
 
   void arm();
   // False when reading is over for this turn.
@@ -132,7 +132,7 @@ void TcpStream::Impl::arm() {
 
 void TcpStream::Impl::on_fd_readable() {
   read_armed_ = false;
-  for (int round = 0; round < kRounds; ++round)
+  for (int round = 0; round < max_rounds; ++round)
     if (!read_once()) break;
   arm();
 }

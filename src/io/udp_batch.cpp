@@ -52,9 +52,9 @@ std::uint64_t kernel_drops(int fd) {
 
 // --- receiving
 
-UdpReceiveBatch::UdpReceiveBatch() : buffers_(kMessages * kBuffer) {
-  for (std::size_t i = 0; i < kMessages; ++i) {
-    vectors_[i] = {&buffers_[i * kBuffer], kBuffer};
+UdpReceiveBatch::UdpReceiveBatch() : buffers_(max_messages * buffer_size) {
+  for (std::size_t i = 0; i < max_messages; ++i) {
+    vectors_[i] = {&buffers_[i * buffer_size], buffer_size};
     headers_[i].msg_hdr.msg_iov = &vectors_[i];
     headers_[i].msg_hdr.msg_iovlen = 1;
     headers_[i].msg_hdr.msg_name = &names_[i];
@@ -70,7 +70,7 @@ int UdpReceiveBatch::receive(int fd, UdpCounters& counters) {
   ++counters.receive_calls;
   int received = 0;
   do {
-    received = ::recvmmsg(fd, headers_.data(), kMessages, MSG_DONTWAIT, nullptr);
+    received = ::recvmmsg(fd, headers_.data(), max_messages, MSG_DONTWAIT, nullptr);
   } while (received < 0 && errno == EINTR);
   return received < 0 ? -errno : received;
 }
@@ -105,7 +105,7 @@ void read_control(const cmsghdr& header, UdpReceiveBatch::Message& message) {
 UdpReceiveBatch::Message UdpReceiveBatch::message(std::size_t index) {
   mmsghdr& header = headers_[index];
   Message out;
-  out.bytes = {&buffers_[index * kBuffer], header.msg_len};
+  out.bytes = {&buffers_[index * buffer_size], header.msg_len};
   out.truncated = (header.msg_hdr.msg_flags & MSG_TRUNC) != 0;
   if (header.msg_hdr.msg_namelen != 0)
     out.from = from_sockaddr(static_cast<const sockaddr*>(header.msg_hdr.msg_name));
@@ -179,7 +179,7 @@ int UdpSendBatch::send_whole(int fd, base::BytesView bytes) {
   return sent < 0 ? errno : 0;
 }
 
-// At most kMaxSegments datagrams by sendmmsg. A refused one is counted and skipped.
+// At most max_segments datagrams by sendmmsg. A refused one is counted and skipped.
 SendResult UdpSendBatch::send_each(int fd, base::BytesView bytes, std::size_t segment,
                                    bool& first_sent, UdpCounters& counters) {
   std::size_t count = 0;
@@ -261,13 +261,13 @@ SendResult UdpSendBatch::send_chunk(int fd, base::BytesView bytes, std::size_t s
 }
 
 SendResult UdpSendBatch::send(int fd, const OutgoingDatagrams& out, UdpCounters& counters) {
-  if (!prepare(out) || out.segment > kMaxPayload) {
+  if (!prepare(out) || out.segment > max_payload) {
     ++counters.send_errors[static_cast<std::size_t>(UdpError::invalid_argument)];
     return {SendStatus::failed, out.bytes.size()};
   }
   const std::size_t segment = out.segment == 0 ? out.bytes.size() : out.segment;
   const std::size_t at_once =
-      segment == 0 ? 0 : segment * std::clamp<std::size_t>(kMaxPayload / segment, 1, kMaxSegments);
+      segment == 0 ? 0 : segment * std::clamp<std::size_t>(max_payload / segment, 1, max_segments);
   SendResult total;
   do {
     const base::BytesView rest = out.bytes.subspan(total.taken);

@@ -23,8 +23,8 @@ namespace ztna::io {
 // receives again. 1 MiB, allocated once.
 class UdpReceiveBatch {
  public:
-  static constexpr std::size_t kMessages = 16;
-  static constexpr std::size_t kBuffer = std::size_t{64} * 1024;  // what GRO can build at most
+  static constexpr std::size_t max_messages = 16;
+  static constexpr std::size_t buffer_size = std::size_t{64} * 1024;  // what GRO can build at most
 
   UdpReceiveBatch();
 
@@ -42,13 +42,13 @@ class UdpReceiveBatch {
 
  private:
   struct alignas(cmsghdr) Control {
-    std::array<std::uint8_t, 128> octets;
+    std::array<std::uint8_t, 128> octets{};
   };
   base::Bytes buffers_;
-  std::array<mmsghdr, kMessages> headers_{};
-  std::array<iovec, kMessages> vectors_{};
-  std::array<sockaddr_storage, kMessages> names_{};
-  std::array<Control, kMessages> controls_{};
+  std::array<mmsghdr, max_messages> headers_{};
+  std::array<iovec, max_messages> vectors_{};
+  std::array<sockaddr_storage, max_messages> names_{};
+  std::array<Control, max_messages> controls_{};
 };
 
 // Delivers the last batch of `received` messages datagram by datagram to `deliver`, which returns
@@ -81,8 +81,8 @@ bool deliver_batch(UdpReceiveBatch& batch, int received, std::uint16_t local_por
 // Sends batches from one socket and remembers whether GSO works on it.
 class UdpSendBatch {
  public:
-  static constexpr std::size_t kMaxSegments = 64;    // UDP_MAX_SEGMENTS before Linux 6.9
-  static constexpr std::size_t kMaxPayload = 65507;  // of IPv4, all segments together
+  static constexpr std::size_t max_segments = 64;    // UDP_MAX_SEGMENTS before Linux 6.9
+  static constexpr std::size_t max_payload = 65507;  // of IPv4, all segments together
 
   UdpSendBatch(int socket_family, bool gso) : family_(socket_family), gso_(gso) {}
 
@@ -90,7 +90,7 @@ class UdpSendBatch {
 
  private:
   struct alignas(cmsghdr) Control {
-    std::array<std::uint8_t, 160> octets;
+    std::array<std::uint8_t, 160> octets{};
     std::size_t size = 0;
   };
   void put(int level, int type, const void* data, std::size_t size);
@@ -106,8 +106,8 @@ class UdpSendBatch {
   sockaddr_storage name_{};
   socklen_t name_size_ = 0;
   Control control_{};
-  std::array<mmsghdr, kMaxSegments> headers_{};
-  std::array<iovec, kMaxSegments> vectors_{};
+  std::array<mmsghdr, max_segments> headers_{};
+  std::array<iovec, max_segments> vectors_{};
 };
 
 }  // namespace ztna::io

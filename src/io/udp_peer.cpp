@@ -44,7 +44,7 @@ class UdpPeer::Impl : public FdWatch::Owner, public std::enable_shared_from_this
   }
 
  private:
-  static constexpr int kRounds = 4;
+  static constexpr int max_rounds = 4;
 
   [[nodiscard]] bool connected() const { return watch_ && watch_->fd() >= 0; }
   void resolved(const std::vector<base::Address>& addresses);
@@ -120,7 +120,7 @@ void UdpPeer::Impl::refused_later() {
 
 void UdpPeer::Impl::on_fd_readable() {
   UdpReceiveBatch& batch = loop_.udp_batch();
-  for (int round = 0; round < kRounds && connected(); ++round) {
+  for (int round = 0; round < max_rounds && connected(); ++round) {
     const int received = batch.receive(watch_->fd(), counters_);
     if (received == -EAGAIN) break;
     if (received < 0) {
@@ -136,7 +136,7 @@ void UdpPeer::Impl::on_fd_readable() {
         });
     if (!alive) return;
     handler_->on_drained();
-    if (received < static_cast<int>(UdpReceiveBatch::kMessages)) break;
+    if (received < static_cast<int>(UdpReceiveBatch::max_messages)) break;
   }
   if (connected()) watch_->wait(FdWatch::Event::readable, shared_from_this());
 }

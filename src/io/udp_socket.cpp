@@ -43,10 +43,10 @@ class UdpSocket::Impl : public FdWatch::Owner, public std::enable_shared_from_th
         local_(local_address_of(fd.get())),
         handler_(handler),
         sender_(local_.is_v4() ? AF_INET : AF_INET6, options.gso),
-        watch_(loop, std::move(fd)) {
+        watch_(loop, std::move(fd)),
+        receive_buffer_(set_buffer(watch_.fd(), SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer)),
+        send_buffer_(set_buffer(watch_.fd(), SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer)) {
     set_options(watch_.fd(), !local_.is_v4(), options);
-    receive_buffer_ = set_buffer(watch_.fd(), SO_RCVBUFFORCE, SO_RCVBUF, options.receive_buffer);
-    send_buffer_ = set_buffer(watch_.fd(), SO_SNDBUFFORCE, SO_SNDBUF, options.send_buffer);
   }
 
   void start() { watch_.wait(FdWatch::Event::readable, shared_from_this()); }
@@ -74,8 +74,13 @@ class UdpSocket::Impl : public FdWatch::Owner, public std::enable_shared_from_th
     return out;
   }
 
+  [[nodiscard]] const base::Address& local() const { return local_; }
+  [[nodiscard]] int receive_buffer() const { return receive_buffer_; }
+  [[nodiscard]] int send_buffer() const { return send_buffer_; }
+
+ private:
   // Batches taken in one go before other sockets and timers get their turn.
-  static constexpr int kRounds = 4;
+  static constexpr int max_rounds = 4;
 
   Loop& loop_;
   base::Address local_;
@@ -83,13 +88,13 @@ class UdpSocket::Impl : public FdWatch::Owner, public std::enable_shared_from_th
   UdpSendBatch sender_;
   UdpCounters counters_;
   FdWatch watch_;
-  int receive_buffer_ = 0, send_buffer_ = 0;
+  int receive_buffer_, send_buffer_;
   bool waiting_to_write_ = false;
 };
 
 void UdpSocket::Impl::on_fd_readable() {
   UdpReceiveBatch& batch = loop_.udp_batch();
-  for (int round = 0; round < kRounds && watch_.fd() >= 0; ++round) {
+  for (int round = 0; round < max_rounds && watch_.fd() >= 0; ++round) {
     const int received = batch.receive(watch_.fd(), counters_);
     if (received == -EAGAIN) break;
     if (received < 0) {
@@ -103,7 +108,7 @@ void UdpSocket::Impl::on_fd_readable() {
         });
     if (!alive) return;
     handler_.on_drained();
-    if (received < static_cast<int>(UdpReceiveBatch::kMessages)) break;
+    if (received < static_cast<int>(UdpReceiveBatch::max_messages)) break;
   }
   if (watch_.fd() >= 0) start();
 }
@@ -127,10 +132,10 @@ UdpSocket& UdpSocket::operator=(UdpSocket&& other) noexcept {
   return *this;
 }
 
-const base::Address& UdpSocket::local_address() const { return impl_->local_; }
+const base::Address& UdpSocket::local_address() const { return impl_->local(); }
 SendResult UdpSocket::send(const OutgoingDatagrams& out) { return impl_->send(out); }
 UdpCounters UdpSocket::counters() const { return impl_->counters(); }
-int UdpSocket::receive_buffer() const { return impl_->receive_buffer_; }
-int UdpSocket::send_buffer() const { return impl_->send_buffer_; }
+int UdpSocket::receive_buffer() const { return impl_->receive_buffer(); }
+int UdpSocket::send_buffer() const { return impl_->send_buffer(); }
 
 }  // namespace ztna::io

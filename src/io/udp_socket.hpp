@@ -60,7 +60,7 @@ enum class UdpError : std::uint8_t {
   invalid_argument,  // EINVAL, EAFNOSUPPORT: for example an IPv6 destination on an IPv4 socket
   other,
 };
-inline constexpr std::size_t kUdpErrors = 7;
+inline constexpr std::size_t udp_errors = 7;
 [[nodiscard]] std::string_view to_string(UdpError error);
 
 struct UdpCounters {
@@ -74,7 +74,7 @@ struct UdpCounters {
   std::uint64_t split_batches = 0;  // batches that had to go without GSO
   std::uint64_t blocked = 0;        // EAGAIN
   bool gso_refused = false;         // the kernel or interface cannot; no longer tried
-  std::array<std::uint64_t, kUdpErrors> send_errors{}, receive_errors{};  // by UdpError
+  std::array<std::uint64_t, udp_errors> send_errors{}, receive_errors{};  // by UdpError
 };
 
 class UdpSocket {

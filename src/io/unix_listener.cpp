@@ -16,7 +16,7 @@ namespace ztna::io {
 
 namespace {
 
-constexpr const char* kCannot = "cannot create the control socket";
+constexpr const char* cannot_create = "cannot create the control socket";
 
 // Serialises "is it stale? remove, bind, listen" among processes by a lock on the directory: else
 // one could remove what another has just made. Waits for at most a second.
@@ -45,20 +45,20 @@ base::Status clear_stale(const std::string& path, const sockaddr_un& address) {
   if (::lstat(path.c_str(), &info) != 0) return {};
   if (!S_ISSOCK(info.st_mode))
     return base::fail(base::ErrorCode::already_exists,
-                      std::string(kCannot) + ": a file of another kind is in the way", path);
+                      std::string(cannot_create) + ": a file of another kind is in the way", path);
   const Fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.valid())
-    return base::fail(base::ErrorCode::exhausted, kCannot, path, errno_text(errno));
+    return base::fail(base::ErrorCode::exhausted, cannot_create, path, errno_text(errno));
   const int result =
       ::connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
   if (result == 0 || errno == EAGAIN)  // the latter: it listens, and its backlog is full
     return base::fail(base::ErrorCode::already_exists,
-                      std::string(kCannot) + ": another program listens on it", path);
+                      std::string(cannot_create) + ": another program listens on it", path);
   if (errno != ECONNREFUSED)
-    return base::fail(base::ErrorCode::permission_denied, kCannot, path, errno_text(errno));
+    return base::fail(base::ErrorCode::permission_denied, cannot_create, path, errno_text(errno));
   if (::unlink(path.c_str()) != 0)
     return base::fail(base::ErrorCode::permission_denied,
-                      std::string(kCannot) + ": cannot remove the stale one", path,
+                      std::string(cannot_create) + ": cannot remove the stale one", path,
                       errno_text(errno));
   return {};
 }
@@ -84,7 +84,7 @@ base::Result<UnixListener> UnixListener::bind(const std::string& path) {
       out.fd_.valid() && ::fchmod(out.fd_.get(), 0600) == 0 &&
       ::bind(out.fd_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   if (!made)
-    return base::fail(base::ErrorCode::permission_denied, kCannot, path, errno_text(errno));
+    return base::fail(base::ErrorCode::permission_denied, cannot_create, path, errno_text(errno));
   struct stat info{};
   if (::lstat(path.c_str(), &info) == 0) {
     out.path_ = path;
@@ -92,7 +92,7 @@ base::Result<UnixListener> UnixListener::bind(const std::string& path) {
     out.inode_ = info.st_ino;
   }
   if (::listen(out.fd_.get(), 64) != 0)
-    return base::fail(base::ErrorCode::unavailable, kCannot, path, errno_text(errno));
+    return base::fail(base::ErrorCode::unavailable, cannot_create, path, errno_text(errno));
   return out;
 }
 
