@@ -1,7 +1,5 @@
 // toml++ reads the file; types and keys are checked against the table.
-#define TOML_HEADER_ONLY 1
-#include <toml++/toml.h>
-
+#include "base/toml.hpp"
 #include "config/sources.hpp"
 #include "config/values.hpp"
 
@@ -115,9 +113,28 @@ class Reader {
   const std::string& path_;
 };
 
+// TOML allows none, and toml++ 3.3 aborts on a NUL in front of a key.
+base::Status check_characters(const std::string& path, std::string_view text) {
+  toml::source_position at{1, 1};
+  for (const char c : text) {
+    const auto octet = static_cast<std::uint8_t>(c);
+    const bool blank = c == '\t' || c == '\n' || c == '\r';
+    if ((octet < 0x20 && !blank) || octet == 0x7f) {
+      return fail(ErrorCode::invalid_argument, "not TOML: a control character, expected text",
+                  position(path, at));
+    }
+    at.line += c == '\n' ? 1 : 0;
+    at.column = c == '\n' ? 1 : at.column + 1;
+  }
+  return {};
+}
+
 }  // namespace
 
 base::Result<Values> read_toml(const Table& table, const std::string& path, std::string_view text) {
+  if (const auto status = check_characters(path, text); !status) {
+    return tl::unexpected(status.error());
+  }
   try {
     const toml::table root = toml::parse(text, path);
     return Reader(table, path).read(root);

@@ -1,11 +1,9 @@
 // policy.toml into a Policy. The one file that includes toml++, and turns its exceptions away.
 #include <algorithm>
 
-#define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
-
 #include "base/bytes.hpp"
+#include "base/toml.hpp"
 #include "policy/glob.hpp"
 #include "policy/policy.hpp"
 
@@ -16,9 +14,9 @@ class PolicyReader {
   explicit PolicyReader(std::string where) : where_(std::move(where)) {}
 
   base::Result<Policy> read(std::string_view text) {
-    const auto printable = check_characters(text);
-    if (!printable) return tl::unexpected(printable.error());
-    const toml::parse_result parsed = toml::parse(text);
+    const base::Result<std::string> ascii = without_other_scripts(text);
+    if (!ascii) return tl::unexpected(ascii.error());
+    const toml::parse_result parsed = toml::parse(*ascii);
     if (!parsed) {
       return fail(parsed.error().source(), std::string(parsed.error().description()));
     }
@@ -37,16 +35,26 @@ class PolicyReader {
         where_ + ":" + std::to_string(at.begin.line) + ":" + std::to_string(at.begin.column));
   }
 
-  // TOML has no control characters anywhere, and toml++ 3.3 aborts on a NUL in front of a key.
-  [[nodiscard]] base::Status check_characters(std::string_view text) const {
+  // toml++ 3.3 runs into undefined behaviour on some characters beyond ASCII. A policy needs them
+  // in comments only, where they become '?'. What follows a '#' inside of a string is no comment,
+  // but no name holds a '#' either.
+  [[nodiscard]] base::Result<std::string> without_other_scripts(std::string_view text) const {
+    std::string ascii(text);
     toml::source_region at{{1, 1}, {1, 1}, nullptr};
-    for (const char c : text) {
-      const bool control = (c >= 0 && c < 0x20 && c != '\t' && c != '\n' && c != '\r') || c == 0x7f;
-      if (control) return fail(at, "a control character stands here, expected text");
-      at.begin.line += c == '\n' ? 1 : 0;
-      at.begin.column = c == '\n' ? 1 : at.begin.column + 1;
+    bool comment = false;
+    for (char& c : ascii) {
+      const bool is_ascii = static_cast<unsigned char>(c) < 0x80;
+      if (c == '#') comment = true;
+      if (!is_ascii && !comment) {
+        return fail(at, "a character beyond ASCII stands here, expected names of a-z, 0-9 and -");
+      }
+      if (!is_ascii) c = '?';
+      ++at.begin.column;
+      if (c != '\n') continue;
+      comment = false;
+      at.begin = {at.begin.line + 1, 1};
     }
-    return {};
+    return ascii;
   }
 
   static std::string quoted(std::string_view text) {
