@@ -27,7 +27,10 @@ struct Inputs {
   std::function<bool(const std::string& path)> directory_usable;
 };
 
-// The process's own arguments, environment and file system. The only impure function here.
+// A whole file of at most 1 MiB; errors name the path. Impure.
+[[nodiscard]] base::Result<std::string> read_file(const std::string& path);
+
+// The process's own arguments, environment and file system. Impure.
 [[nodiscard]] Inputs from_process(int argc, char** argv);
 
 template <class Options>

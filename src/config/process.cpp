@@ -16,6 +16,21 @@ namespace {
 // Far beyond any configuration; keeps `--config /dev/zero` from eating the machine.
 constexpr std::size_t largest_file = 1 << 20;
 
+bool file_exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+bool directory_usable(const std::string& path) {
+  struct stat info{};
+  if (stat(path.c_str(), &info) == 0) {
+    return S_ISDIR(info.st_mode) && access(path.c_str(), W_OK | X_OK) == 0;
+  }
+  const auto slash = path.rfind('/');
+  if (errno != ENOENT || slash == std::string::npos) return false;
+  const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
+  return access(parent.c_str(), W_OK | X_OK) == 0;
+}
+
+}  // namespace
+
 base::Result<std::string> read_file(const std::string& path) {
   const auto failed = [&](std::string what) {
     return base::fail(base::ErrorCode::not_found, std::move(what), "\"" + path + "\"");
@@ -34,21 +49,6 @@ base::Result<std::string> read_file(const std::string& path) {
   if (text.size() > largest_file) return failed("is larger than 1 MiB");
   return text;
 }
-
-bool file_exists(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
-
-bool directory_usable(const std::string& path) {
-  struct stat info{};
-  if (stat(path.c_str(), &info) == 0) {
-    return S_ISDIR(info.st_mode) && access(path.c_str(), W_OK | X_OK) == 0;
-  }
-  const auto slash = path.rfind('/');
-  if (errno != ENOENT || slash == std::string::npos) return false;
-  const std::string parent = slash == 0 ? "/" : path.substr(0, slash);
-  return access(parent.c_str(), W_OK | X_OK) == 0;
-}
-
-}  // namespace
 
 Inputs from_process(int argc, char** argv) {
   Inputs inputs;

@@ -192,6 +192,13 @@ TEST(FileErrors, NotToml) {
   EXPECT_THAT(connector_file_says(std::string("\xff\xfe")), StartsWith("c.toml:1:1: not TOML: "));
 }
 
+// toml++ 3.3 aborts on these.
+TEST(FileErrors, ControlCharacters) {
+  EXPECT_EQ(connector_file_says(std::string("# a\nb\0c = 1", 11)),
+            "c.toml:2:2: not TOML: a control character, expected text");
+  EXPECT_THAT(connector_file_says(std::string("\0a = 1", 6)), StartsWith("c.toml:1:1: "));
+}
+
 TEST(FileErrors, MissingFile) {
   EXPECT_EQ(connector_says({"--config", "/nope"}),
             "--config: \"/nope\": No such file or directory");

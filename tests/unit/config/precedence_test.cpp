@@ -1,14 +1,12 @@
 // flag > environment > file > default, for every kind of option.
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <ostream>
 
 #include "machine.hpp"
 
 namespace ztna::config {
 namespace {
-
-using Observed = std::function<std::string(const Machine&)>;
 
 struct Row {
   const char* kind;
@@ -23,6 +21,8 @@ struct Row {
   Machine (*machine)();
   std::string (*observe)(const Machine&);
 };
+
+void PrintTo(const Row& row, std::ostream* out) { *out << row.kind; }
 
 template <class Items>
 std::string joined(const Items& items) {
