@@ -113,16 +113,47 @@ class Reader {
   const std::string& path_;
 };
 
-// TOML allows none, and toml++ 3.3 aborts on a NUL in front of a key.
+// Are we inside of a comment or a string, where any printable character may stand?
+class Surroundings {
+ public:
+  [[nodiscard]] bool any_text() const { return inside_ != 0; }
+  void step(char c) {
+    if (c == '\n') {
+      inside_ = 0;
+    } else if (escaped_) {
+      escaped_ = false;
+    } else if (inside_ == 0) {
+      if (c == '#' || c == '"' || c == '\'') inside_ = c;
+    } else if (inside_ == '"' && c == '\\') {
+      escaped_ = true;
+    } else if (inside_ == c && c != '#') {
+      inside_ = 0;
+    }
+    if (c == '\n') escaped_ = false;
+  }
+
+ private:
+  char inside_ = 0;  // '#', '"', '\'' or 0
+  bool escaped_ = false;
+};
+
+// toml++ 3.3 aborts on a NUL in front of a key, and characters beyond ASCII outside of strings and
+// comments run it into undefined behaviour. TOML allows neither there.
 base::Status check_characters(const std::string& path, std::string_view text) {
   toml::source_position at{1, 1};
+  Surroundings surroundings;
   for (const char c : text) {
     const auto octet = static_cast<std::uint8_t>(c);
     const bool blank = c == '\t' || c == '\n' || c == '\r';
-    if ((octet < 0x20 && !blank) || octet == 0x7f) {
-      return fail(ErrorCode::invalid_argument, "not TOML: a control character, expected text",
+    const char* problem = nullptr;
+    if ((octet < 0x20 && !blank) || octet == 0x7f) problem = "a control character";
+    if (octet >= 0x80 && !surroundings.any_text()) problem = "a character beyond ASCII";
+    if (problem != nullptr) {
+      return fail(ErrorCode::invalid_argument,
+                  "not TOML: " + std::string(problem) + ", expected a key or a value",
                   position(path, at));
     }
+    surroundings.step(c);
     at.line += c == '\n' ? 1 : 0;
     at.column = c == '\n' ? 1 : at.column + 1;
   }
@@ -135,13 +166,13 @@ base::Result<Values> read_toml(const Table& table, const std::string& path, std:
   if (const auto status = check_characters(path, text); !status) {
     return tl::unexpected(status.error());
   }
-  try {
-    const toml::table root = toml::parse(text, path);
-    return Reader(table, path).read(root);
-  } catch (const toml::parse_error& error) {
-    return fail(ErrorCode::invalid_argument, "not TOML: " + std::string(error.description()),
-                position(path, error.source().begin));
+  const toml::parse_result parsed = toml::parse(text, path);
+  if (!parsed) {
+    return fail(ErrorCode::invalid_argument,
+                "not TOML: " + std::string(parsed.error().description()),
+                position(path, parsed.error().source().begin));
   }
+  return Reader(table, path).read(parsed.table());
 }
 
 }  // namespace ztna::config

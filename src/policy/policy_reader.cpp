@@ -1,7 +1,6 @@
-// policy.toml into a Policy. The one file that includes toml++, and turns its exceptions away.
+// policy.toml into a Policy. The one file that includes toml++.
 #include <algorithm>
 
-#define TOML_EXCEPTIONS 0
 #include "base/bytes.hpp"
 #include "base/toml.hpp"
 #include "policy/glob.hpp"

@@ -195,8 +195,17 @@ TEST(FileErrors, NotToml) {
 // toml++ 3.3 aborts on these.
 TEST(FileErrors, ControlCharacters) {
   EXPECT_EQ(connector_file_says(std::string("# a\nb\0c = 1", 11)),
-            "c.toml:2:2: not TOML: a control character, expected text");
+            "c.toml:2:2: not TOML: a control character, expected a key or a value");
   EXPECT_THAT(connector_file_says(std::string("\0a = 1", 6)), StartsWith("c.toml:1:1: "));
+}
+
+TEST(FileErrors, OtherScriptsOnlyInStringsAndComments) {
+  EXPECT_EQ(
+      connector_file_says("# Gr\u00fc\u00dfe \"\naudit-log = \"/tmp/\\\"gr\u00fcn\" # \u65e5\n"
+                          "policy = '/tmp/\u65e5'"),
+      "");
+  EXPECT_EQ(connector_file_says("policy = \"a\" \u00fc\n"),
+            "c.toml:1:14: not TOML: a character beyond ASCII, expected a key or a value");
 }
 
 TEST(FileErrors, MissingFile) {

@@ -1,0 +1,47 @@
+#include "daemon/trust.hpp"
+
+#include "config/config.hpp"
+
+namespace ztna::daemon {
+
+base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::string& policy_file,
+                               identity::Role role, base::WallTime now) {
+  identity::Credentials::Pem pem;
+  const auto read = [](const std::string& path, std::string& text, std::string& where) {
+    auto content = config::read_file(path);
+    if (!content) return base::Status(tl::unexpected(content.error()));
+    text = std::move(*content);
+    where = path;
+    return base::Status{};
+  };
+  base::Status status = read(files.certificate, pem.certificate, pem.certificate_where);
+  if (status) status = read(files.key, pem.key, pem.key_where);
+  if (status) status = read(files.roots, pem.roots, pem.roots_where);
+  if (!status) return tl::unexpected(status.error());
+  auto credentials = identity::Credentials::load(pem, now);
+  if (!credentials) return tl::unexpected(credentials.error());
+
+  const identity::Principal& self = (*credentials)->self();
+  if (self.role != role) {
+    return base::fail(base::ErrorCode::invalid_argument,
+                      "is the certificate of role " + std::string(to_string(self.role)) +
+                          ", expected role " + std::string(to_string(role)),
+                      files.certificate);
+  }
+  Trust trust{std::move(*credentials), nullptr};
+  if (policy_file.empty()) return trust;
+  const auto text = config::read_file(policy_file);
+  if (!text) return tl::unexpected(text.error());
+  auto policy = policy::Policy::parse(*text, policy_file);
+  if (!policy) return tl::unexpected(policy.error());
+  trust.policy = std::make_shared<const policy::Policy>(std::move(*policy));
+  return trust;
+}
+
+std::int64_t days_left(base::WallTime not_after, base::WallTime now) {
+  constexpr std::int64_t day = 24 * 60 * 60;
+  const std::int64_t seconds = not_after.seconds - now.seconds;
+  return seconds >= 0 ? seconds / day : -((-seconds + day - 1) / day);
+}
+
+}  // namespace ztna::daemon
