@@ -1,0 +1,83 @@
+// One Intermediate, some Connectors and Agents, their certificates and policy: the world most
+// scenarios start from.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sim/parts.hpp"
+#include "sim/programs.hpp"
+#include "sim/world.hpp"
+#include "unit/identity/test_certificates.hpp"
+
+namespace ztna::sim {
+
+// Certificates of all scenes: Ed25519, so that sizes repeat. Made once a process.
+class Certificates {
+ public:
+  [[nodiscard]] static Certificates& get();
+  std::shared_ptr<const identity::Credentials> intermediate, stranger;
+  std::vector<std::shared_ptr<const identity::Credentials>> connectors, agents;
+
+ private:
+  Certificates();
+};
+
+struct SceneOptions {
+  std::uint64_t seed = 1;
+  std::size_t connectors = 1;  // "home-0" …, at most 2; all offer the same
+  std::size_t agents = 1;      // "agent-0" …, at most 3
+  std::string policy = "";     // empty: everyone may reach and offer everything but "secret"
+  intermediate::AdmissionLimits admission = {};
+  intermediate::BrokerLimits broker = {};
+};
+
+class Scene {
+ public:
+  explicit Scene(SceneOptions options = {});
+
+  World world;
+  Machine* relay = nullptr;
+  std::vector<Machine*> connectors, agents;
+
+  // Null while killed.
+  [[nodiscard]] intermediate::Engine& intermediate();
+  [[nodiscard]] ConnectorPart& connector(std::size_t index = 0);
+  [[nodiscard]] AgentPart& agent(std::size_t index = 0);
+  [[nodiscard]] const std::vector<policy::AuditRecord>& relay_audit();
+
+  // A program on that Agent's machine opens a flow now.
+  Client& open(FlowPlan plan, std::size_t agent = 0);
+  [[nodiscard]] const std::vector<std::unique_ptr<Client>>& clients() const { return clients_; }
+
+  // Connectors registered at the Intermediate, Agents with a directory.
+  bool settle(Duration limit = 10s);
+  // Opens `plan` again and again, as an impatient person would, until one completes; the virtual
+  // time that took, or `limit`.
+  Duration until_served(const FlowPlan& plan, Duration limit, std::size_t agent = 0);
+  // Runs until the client is over.
+  bool finish(Client& client, Duration limit = 30s);
+  // All links of everyone.
+  void set_links(const Link& link);
+  void reload_policy(const std::string& text);
+  [[nodiscard]] std::shared_ptr<const policy::Policy> policy() const { return policy_; }
+  // A part's quota of what it still holds after all flows are over: leaks are violations.
+  void check_nothing_left();
+
+ private:
+  SceneOptions options_;
+  std::shared_ptr<const policy::Policy> policy_;
+  std::vector<std::unique_ptr<Client>> clients_;
+};
+
+inline constexpr const char* open_policy = R"(
+[[serve]]
+connectors = ["*"]
+services = ["*"]
+[[allow]]
+agents = ["*"]
+services = ["echo", "source", "sink", "udp-echo", "refused", "missing", "other"]
+)";
+
+}  // namespace ztna::sim
