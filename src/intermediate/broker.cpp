@@ -168,8 +168,8 @@ Broker::Session& Broker::create(const base::SessionId& id, Peer& agent, Peer& co
                                 base::Time now) {
   auto session = std::make_unique<Session>(Session{
       .id = id,
-      .agent = {0, agent.uri(), agent.incarnation(), 0},
-      .connector = {0, connector.uri(), connector.incarnation(), 0},
+      .agent = {0, agent.uri(), agent.incarnation(), 0, {}},
+      .connector = {0, connector.uri(), connector.incarnation(), 0, {}},
       .since = now,
       .half_since = base::never,
       .relay_off = base::TokenBucket(limits_.relay_off_bytes_per_second, limits_.relay_off_burst),
@@ -184,6 +184,7 @@ void Broker::bind(Session& session, Leg& leg, Peer& peer) {
   unbind(leg);
   leg.peer = peer.key();
   leg.channel = peer.add_channel(session.id);
+  leg.address = peer.address();
   if (session.bound()) session.half_since = base::never;
 }
 
@@ -266,7 +267,7 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
       return refuse_claim(peer, claim.session_id(), proto::REASON_QUOTA, "too many claims");
     }
     claims_[{id, peer.uri(), peer.incarnation()}] = {peer.key(), claim.peer(), other,
-                                                     now + limits_.claim_grace};
+                                                     now + limits_.unknown_claim_grace};
     return;
   }
   claims_.erase(match);
@@ -347,6 +348,21 @@ void Broker::peer_lost(Peer& peer, bool gone, const std::string& text, base::Tim
   directory_.withdraw(peer.key());
   offers_.erase(peer.key());
   if (offered) host_.directory_changed();
+}
+
+void Broker::peer_restarted(const Peer& peer) {
+  std::vector<base::SessionId> over;
+  for (const auto& [id, session] : sessions_) {
+    for (const Leg* const leg : {&session->agent, &session->connector}) {
+      const bool earlier_run = leg->peer == 0 && leg->uri == peer.uri() &&
+                               leg->incarnation != peer.incarnation() &&
+                               leg->address == peer.address();
+      if (earlier_run) over.push_back(id);
+    }
+  }
+  for (const base::SessionId& id : over) {
+    end(id, nullptr, proto::REASON_PEER_GONE, "the node was restarted");
+  }
 }
 
 void Broker::peer_silent() { host_.directory_changed(); }

@@ -7,7 +7,7 @@
 //   half   one leg lost its uplink: packets for it are dropped; a claim by the same incarnation
 //          makes it bound again, claim_grace without one ends it
 // and of a claim nobody here knows the session of (this Intermediate restarted):
-//   pending  until the other end claims the same, or claim_grace is over
+//   pending  until the other end claims the same, or unknown_claim_grace is over
 #pragma once
 
 #include <map>
@@ -30,6 +30,8 @@ struct BrokerLimits {
   std::size_t max_services_per_connector = 256;
   std::size_t max_pending_claims = 20000;
   base::Duration claim_grace = std::chrono::seconds(15);
+  // A claim of a session that nobody here knows waits as long as its node does for a relay.
+  base::Duration unknown_claim_grace = std::chrono::seconds(60);
   // With the relay switched off: handshakes, control and checks pass, flows do not.
   double relay_off_bytes_per_second = 8 * 1024;
   double relay_off_burst = 64 * 1024;
@@ -71,6 +73,8 @@ class Broker {
   // --- what happens to peers
   // `gone`: the process ended, its sessions end; else they wait for a claim.
   void peer_lost(Peer& peer, bool gone, const std::string& text, base::Time now);
+  // Sessions of an earlier run of this node, at the same address, will never be claimed.
+  void peer_restarted(const Peer& peer);
   void peer_silent();  // health as Agents see it has changed
   // Policy changed: offers and sessions are decided anew.
   void reevaluate(base::Time now);
@@ -100,6 +104,7 @@ class Broker {
     std::string uri;
     base::IncarnationId incarnation;
     std::uint32_t channel = 0;
+    base::Address address = {};  // of its latest uplink
     [[nodiscard]] bool is(const Peer& p) const {
       return uri == p.uri() && incarnation == p.incarnation();
     }

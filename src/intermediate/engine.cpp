@@ -294,6 +294,7 @@ void Engine::replace_older(Peer& peer) {
     broker_.peer_lost(*other, !same_run, "the node was restarted", now_);
     other->close(session::close_replaced, "another uplink took its place", now_);
   }
+  broker_.peer_restarted(peer);
 }
 
 void Engine::send_observed(Peer& peer) {
@@ -347,10 +348,14 @@ void Engine::on_peer_closed(Peer& peer, const quic::CloseInfo& info) {
   }
   admission_.uplink_down();
   if (!peer.registered()) return;
-  // A node that closed, or whose machine answers with a stateless reset, has ended; a timed-out one
-  // may come back and claim its sessions, unless it was silent for long enough to be given up.
-  const bool gone = info.cause == quic::CloseCause::peer || info.cause == quic::CloseCause::reset ||
-                    info.code == session::close_idle || info.code == session::close_denied;
+  // A node that says it shuts down has ended, and so has one that we gave up or cut. Any other end
+  // may be followed by another dial and a claim: a node that heard nothing from us closes too.
+  const bool said_so = info.cause == quic::CloseCause::peer && info.application &&
+                       info.code == session::close_shutting_down;
+  const bool cut =
+      info.cause == quic::CloseCause::local && info.application &&
+      (info.code == session::close_idle || info.code == session::close_denied);
+  const bool gone = said_so || cut;
   broker_.peer_lost(peer, gone, "the other end is gone (" + info.reason + ")", now_);
 }
 

@@ -19,7 +19,10 @@ Peer::Peer(PeerKey key, PeerHandler& handler, quic::Endpoint& endpoint, relay::P
       endpoint_(endpoint),
       queue_(pool, relay_counters, wire::RelayPairNumbers::of_intermediate()) {}
 
-Peer::~Peer() = default;
+Peer::~Peer() {
+  if (!connection_) return;
+  for (const quic::ConnectionId& id : connection_->connection_ids()) endpoint_.remove(id);
+}
 
 base::Status Peer::accept(quic::Config config, const quic::Initial& initial, const Route& route,
                           base::Time now) {
@@ -56,14 +59,16 @@ base::Outgoing Peer::transmit(base::MutableBytes buffer, base::Time now) {
   now_ = now;
   if (!connection_) return {};
   flush_control();
-  if (!broken_.empty() && !connection_->closed()) {
-    connection_->close(session::close_protocol, broken_, now);
-  }
   if (!queue_.empty()) {
     const quic::Stats stats = connection_->stats();
     queue_.set_outer(connection_->max_datagram(), stats.cwnd, stats.smoothed_rtt);
   }
-  const quic::Batch batch = connection_->transmit(buffer, now);
+  quic::Batch batch = connection_->transmit(buffer, now);
+  if (batch.size == 0 && !broken_.empty() && !connection_->closed()) {
+    // What was said before (a refusal and its reason) has left.
+    connection_->close(session::close_protocol, broken_, now);
+    batch = connection_->transmit(buffer, now);
+  }
   if (batch.size == 0) return {};
   const Route* const route = route_of(batch.path);
   if (route == nullptr) return transmit(buffer, now);  // a path that was forgotten: drop the probe

@@ -43,7 +43,30 @@ const base::Address& PacketPump::local_address(base::SocketId id) const {
   return ports_.at(id)->socket->local_address();
 }
 std::size_t PacketPump::socket_count() const { return ports_.size(); }
-UdpCounters PacketPump::counters(base::SocketId id) const { return ports_.at(id)->socket->counters(); }
+UdpCounters PacketPump::counters(base::SocketId id) const {
+  return ports_.at(id)->socket->counters();
+}
+
+void PacketPump::metrics(MetricsWriter& out) const {
+  UdpCounters sum;
+  for (const auto& port : ports_) {
+    const UdpCounters one = port->socket->counters();
+    sum.received_packets += one.received_packets;
+    sum.received_bytes += one.received_bytes;
+    sum.sent_packets += one.sent_packets;
+    sum.sent_bytes += one.sent_bytes;
+    sum.dropped_by_kernel += one.dropped_by_kernel;
+  }
+  out.family("ztna_udp_packets_total", MetricType::counter, "Datagrams by direction.");
+  out.sample(sum.received_packets, {{"direction", "received"}});
+  out.sample(sum.sent_packets, {{"direction", "sent"}});
+  out.family("ztna_udp_bytes_total", MetricType::counter, "UDP payload octets by direction.");
+  out.sample(sum.received_bytes, {{"direction", "received"}});
+  out.sample(sum.sent_bytes, {{"direction", "sent"}});
+  out.family("ztna_udp_dropped_total", MetricType::counter,
+             "Datagrams the kernel had no room for.");
+  out.sample(sum.dropped_by_kernel);
+}
 
 bool PacketPump::send(const base::Outgoing& out) {
   OutgoingDatagrams datagrams;

@@ -9,6 +9,7 @@
 
 #include "base/datagram.hpp"
 #include "io/loop.hpp"
+#include "io/metrics.hpp"
 #include "io/udp_socket.hpp"
 
 namespace ztna::io {
@@ -36,6 +37,8 @@ class PacketPump {
   [[nodiscard]] const base::Address& local_address(base::SocketId id) const;
   [[nodiscard]] std::size_t socket_count() const;
   [[nodiscard]] UdpCounters counters(base::SocketId id) const;
+  // Packets, octets and kernel drops of all its sockets.
+  void metrics(MetricsWriter& out) const;
 
   // Something changed in the engine: send what is to be sent and set the timer anew. Does nothing
   // harmful when called too often; call it once after a batch.

@@ -157,6 +157,10 @@ void log(Level level, std::string_view message, std::initializer_list<Field> fie
   write(level, message, {fields.begin(), fields.size()});
 }
 
+void log_fields(Level level, std::string_view message, std::span<const Field> fields) noexcept {
+  write(level, message, fields);
+}
+
 void log(Throttle& throttle, base::Time now, Level level, std::string_view message,
          std::initializer_list<Field> fields) noexcept {
   const auto suppressed = throttle.pass(now);

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "base/time.hpp"
@@ -26,6 +27,8 @@ void init(Level level, Format format, std::string_view program) noexcept;
 
 // Longer lines than 4000 octets are cut.
 void log(Level level, std::string_view message, std::initializer_list<Field> fields = {}) noexcept;
+// The same for fields that are counted at run time.
+void log_fields(Level level, std::string_view message, std::span<const Field> fields) noexcept;
 
 inline void error(std::string_view message, std::initializer_list<Field> fields = {}) noexcept {
   log(Level::error, message, fields);

@@ -119,7 +119,13 @@ void Node::receive(const base::Incoming& packet, base::Time now) {
       // server would follow the sender.
       ++counters_.packets_filtered;
     }
-  } else if (auto* reply = std::get_if<quic::Endpoint::Reply>(&verdict)) {
+    return;
+  }
+  // RFC 9000 §10.3.1: a stateless reset carries no id of ours; the connection knows its token.
+  for (const auto& uplink : uplinks_) {
+    if (uplink->may_be_reset(packet)) return uplink->receive(packet, now);
+  }
+  if (auto* reply = std::get_if<quic::Endpoint::Reply>(&verdict)) {
     if (replies_.size() >= max_replies) return;
     ++counters_.resets_sent;
     replies_.push_back({packet.socket, packet.from, packet.to, std::move(reply->packet)});
@@ -205,7 +211,9 @@ void Node::transmit_sessions(base::Time now) {
       continue;
     }
     refresh_deadline(slot);
-    if (slot.session->blocked() && slot.leg != nullptr) touch(key);
+    // Its timers rest while the relay takes nothing, so it must be looked at until it does.
+    const bool waits = slot.session->blocked() || (slot.leg != nullptr && !slot.leg->writable());
+    if (waits && slot.leg != nullptr) touch(key);
   }
 }
 
@@ -304,14 +312,17 @@ void Node::on_session_ready_message(Uplink& uplink, const proto::SessionReady& r
       ready.channel() == 0 || ready.channel() > wire::relay_channel_max) {
     return;
   }
+  const bool asked = pending_requests_.erase(ready.request()) > 0;
   Slot* slot = slot_of(id);
   if (slot != nullptr) {
     const session::SessionConfig& known = slot->session->config();
     if (known.peer_uri != ready.peer() || known.peer_incarnation != incarnation) return;
-    bind_relay(*slot, uplink, ready.channel());
+    const bool bound = slot->leg != nullptr && &slot->leg->uplink() == &uplink &&
+                       slot->leg->channel() == ready.channel();
+    if (!bound) bind_relay(*slot, uplink, ready.channel());
+    if (asked) owner_.on_session_opened(ready.request(), *slot->session);
     return;
   }
-  const bool asked = pending_requests_.erase(ready.request()) > 0;
   if (config_.role == Session::Role::agent && !asked) return;
   slot = create_session(ready, id, incarnation);
   if (slot == nullptr) return;
@@ -436,6 +447,9 @@ void Node::tell_closed(const Slot& slot) {
 // Takes an ended session away. Its CONNECTION_CLOSE has left by transmit(); where that gets lost,
 // CloseSession makes it good, which the Intermediate passes on.
 void Node::forget(Slot& slot) {
+  const Session::Counters& c = slot.session->counters();
+  ended_.relay_packets += c.relay_packets_sent + c.relay_packets_received;
+  ended_.relay_bytes += c.relay_bytes_sent + c.relay_bytes_received;
   tell_closed(slot);
   if (slot.leg != nullptr) by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
   by_id_.erase(slot.session->config().id);
@@ -445,7 +459,7 @@ void Node::forget(Slot& slot) {
 }
 
 void Node::count_sessions() {
-  for (const auto& uplink : uplinks_) uplink->set_sessions(slots_.size());
+  for (const auto& uplink : uplinks_) uplink->set_sessions(slots_.size(), now_);
 }
 
 Node::Slot* Node::slot_of(const base::SessionId& id) const {

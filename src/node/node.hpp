@@ -101,6 +101,11 @@ class Node final : private UplinkHandler {
     std::uint64_t sessions_refused = 0;  // offered by an Intermediate beyond max_sessions
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
+  // What sessions that have ended had counted, so that totals never go back.
+  struct PathCounters {
+    std::uint64_t relay_packets = 0, relay_bytes = 0;
+  };
+  [[nodiscard]] const PathCounters& ended_sessions() const { return ended_; }
 
  private:
   class RelayLeg;
@@ -155,6 +160,7 @@ class Node final : private UplinkHandler {
   };
   std::vector<Reply> replies_;
   Counters counters_;
+  PathCounters ended_;
 };
 
 }  // namespace ztna::node

@@ -49,6 +49,19 @@ void Uplink::set_sockets(std::optional<base::SocketId> v4, std::optional<base::S
   socket_v6_ = v6;
 }
 
+void Uplink::set_sessions(std::size_t count, base::Time now) {
+  const bool before = asks_often();
+  sessions_ = count;
+  if (asks_often() == before || !connection_) return;
+  // Silence counts from now: until here nobody had asked.
+  if (asks_often()) last_heard_ = now;
+  connection_->set_keep_alive(keep_alive());
+}
+
+base::Duration Uplink::keep_alive() const {
+  return asks_often() ? timeouts::uplink_keep_alive : timeouts::uplink_keep_alive_idle;
+}
+
 quic::Endpoint::Handle Uplink::handle() const { return std::uint64_t{1} << 32 | index_; }
 
 const identity::Principal* Uplink::peer() const {
@@ -109,8 +122,7 @@ void Uplink::dial(base::Time now, base::WallTime wall) {
   config.max_stream_window = 1 << 20;
   config.connection_window = 128 * 1024;
   config.max_connection_window = std::uint64_t{24} << 20;
-  config.keep_alive = config_.always_keep_alive || sessions_ > 0 ? timeouts::uplink_keep_alive
-                                                                 : timeouts::uplink_keep_alive_idle;
+  config.keep_alive = keep_alive();
   auto made = quic::Connection::connect(config, quic::PathId{++last_path_}, *this, &queue_, now);
   if (!made) return end(made.error().message());
   connection_ = std::move(*made);
@@ -143,10 +155,14 @@ void Uplink::settle(base::Time now) {
   const bool was_up = state_ == State::up || state_ == State::draining;
   if (connection_) {
     if (!connection_->closed()) connection_->close(session::close_normal, reason, now);
+    // What still comes for it is nobody's: its farewell is sent once.
+    for (const quic::ConnectionId& id : connection_->connection_ids()) endpoint_.remove(id);
     closing_ = std::move(connection_);
   }
   end_reason_.clear();
-  if (!was_up) {
+  if (was_up) {
+    last_up_ = now;
+  } else {
     ever_failed_ = true;
     attempt_ = std::min(attempt_ * 2, timeouts::connect_attempt_max);
   }
@@ -190,13 +206,18 @@ void Uplink::receive(const base::Incoming& packet, base::Time now) {
   settle(now);
 }
 
+bool Uplink::may_be_reset(const base::Incoming& packet) const {
+  constexpr std::uint8_t long_header = 0x80;
+  return connection_ && packet.from == remote_ && packet.socket == socket_ &&
+         (packet.payload[0] & long_header) == 0;
+}
+
 void Uplink::expire(base::Time now, base::WallTime wall) {
   now_ = now;
   if (connection_ && connection_->next_deadline() <= now) connection_->expire(now);
   if (closing_ && closing_->next_deadline() <= now) closing_->expire(now);
   if (closing_ && closing_->finished()) closing_.reset();
-  const bool asked = config_.always_keep_alive || sessions_ > 0;
-  if (up() && asked && now - last_heard_ > timeouts::uplink_dead) {
+  if (up() && asks_often() && now - last_heard_ > timeouts::uplink_dead) {
     end("nothing heard from " + name_ + " for " +
         std::to_string(timeouts::uplink_dead / std::chrono::seconds(1)) + " s");
   }
@@ -231,7 +252,7 @@ base::Time Uplink::next_deadline() const {
   if (state_ != State::up && state_ != State::draining && state_ != State::stopped) {
     at = std::min(at, state_deadline_);
   }
-  if (up() && (config_.always_keep_alive || sessions_ > 0)) {
+  if (up() && asks_often()) {
     at = std::min(at, last_heard_ + timeouts::uplink_dead + 1ms);
   }
   return at;
@@ -371,7 +392,6 @@ void Uplink::on_connection_id_added(const quic::ConnectionId& id) { endpoint_.ad
 void Uplink::on_connection_id_removed(const quic::ConnectionId& id) { endpoint_.remove(id); }
 
 void Uplink::on_closed(const quic::CloseInfo& info) {
-  last_up_ = up() ? now_ : last_up_;
   end(std::string(quic::to_string(info.cause)) + ": " + info.reason);
 }
 

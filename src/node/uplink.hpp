@@ -68,7 +68,8 @@ class Uplink final : private quic::Handler {
 
   // Used for the next dial; a live connection is untouched.
   void set_credentials(std::shared_ptr<const identity::Credentials> credentials);
-  void set_sessions(std::size_t count) { sessions_ = count; }
+  // Sessions of this node: with any, the Intermediate is asked every second whether it lives.
+  void set_sessions(std::size_t count, base::Time now);
 
   // True once when a name must be resolved now; answer with resolved().
   [[nodiscard]] bool take_resolve_request();
@@ -91,6 +92,9 @@ class Uplink final : private quic::Handler {
 
   // Tells the Intermediate and stops for good.
   void close(std::string_view reason, base::Time now);
+  // Could this packet, which names no connection of ours, be the Intermediate's stateless reset?
+  [[nodiscard]] bool may_be_reset(const base::Incoming& packet) const;
+
   // Ends the connection (its peer is no longer trusted) and dials again.
   void drop(const std::string& reason, base::Time now);
   // The network changed under us: dial again now rather than after the pause.
@@ -126,6 +130,8 @@ class Uplink final : private quic::Handler {
   void on_connection_id_removed(const quic::ConnectionId& id) override;
   void on_closed(const quic::CloseInfo& info) override;
 
+  [[nodiscard]] bool asks_often() const { return config_.always_keep_alive || sessions_ > 0; }
+  [[nodiscard]] base::Duration keep_alive() const;
   void dial(base::Time now, base::WallTime wall);
   void on_message(const proto::Message& message);
   void flush_control();

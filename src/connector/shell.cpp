@@ -1,0 +1,281 @@
+#include "connector/shell.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "bridge/node_report.hpp"
+#include "io/system_random.hpp"
+#include "logging/logging.hpp"
+
+namespace ztna::connector {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr base::Duration farewell = 150ms;  // for the last packets to leave
+constexpr base::Duration wall_interval = 60s;
+
+io::SystemRandom& random() {
+  static io::SystemRandom source;
+  return source;
+}
+
+EngineConfig engine_config(const daemon::Frame& frame, const config::ConnectorOptions& options,
+                           const std::string& version) {
+  EngineConfig config;
+  config.node.intermediates = options.intermediates;
+  config.node.web_pki = true;
+  config.node.credentials = frame.trust().credentials;
+  config.node.incarnation = base::IncarnationId::make(random());
+  config.node.random = &random();
+  config.node.version = version;
+  config.policy = frame.trust().policy;
+  config.max_flows = options.max_flows;
+  for (const config::Service& service : options.services) {
+    config.services.push_back({service.name,
+                               service.transport == config::Transport::tcp ? Protocol::tcp
+                                                                           : Protocol::udp,
+                               service.backend});
+  }
+  return config;
+}
+
+FlowEnd to_flow_end(io::ConnectError error) {
+  switch (error) {
+    case io::ConnectError::refused: return FlowEnd::backend_refused;
+    case io::ConnectError::timed_out: return FlowEnd::backend_timeout;
+    default: return FlowEnd::backend_unreachable;
+  }
+}
+
+}  // namespace
+
+Shell::Shell(daemon::Frame& frame, const config::ConnectorOptions& options,
+             const std::string& version)
+    : frame_(frame),
+      options_(options),
+      engine_(engine_config(frame, options, version), *this, bridge::NodeDriver::wall()),
+      pump_(frame.loop(), *this),
+      driver_(frame.loop(), engine_.node(), pump_),
+      wall_timer_(frame.loop(), [this] { refresh_wall(); }),
+      drain_timer_(frame.loop(), [this] { drained_(); }) {}
+
+Shell::~Shell() = default;
+
+base::Result<std::unique_ptr<Shell>> Shell::create(daemon::Frame& frame,
+                                                   const config::ConnectorOptions& options,
+                                                   const std::string& version) {
+  std::unique_ptr<Shell> shell(new Shell(frame, options, version));
+  const auto bound = shell->driver_.bind(options.p2p_listen_address, options.p2p_listen_port,
+                                         "--p2p-listen-port");
+  if (!bound) return tl::unexpected(bound.error());
+  for (const config::Service& service : options.services) {
+    logging::info("Offering", {{"service", service.name},
+                               {"backend", service.backend.to_string()},
+                               {"protocol", config::to_string(service.transport)}});
+    if (service.health != config::Service::Health::tcp) continue;
+    shell->health_.push_back(std::make_unique<HealthCheck>(
+        frame.loop(), service.backend, [raw = shell.get(), name = service.name](bool healthy) {
+          raw->engine_.set_health(name, healthy);
+          raw->pump_.poke();
+        }));
+  }
+  return shell;
+}
+
+int Shell::run() {
+  daemon::Callbacks callbacks;
+  callbacks.on_reload = [this](const daemon::Trust& trust) {
+    engine_.reload(trust.credentials, trust.policy, io::Loop::now());
+    pump_.pump();
+  };
+  callbacks.on_drain = [this](std::function<void()> done) { drain(std::move(done)); };
+  callbacks.status = [this] { return status(); };
+  callbacks.metrics = [this](io::MetricsWriter& out) { metrics(out); };
+  callbacks.ready = [this] { return ready(); };
+  refresh_wall();
+  pump_.pump();
+  return frame_.run(std::move(callbacks));
+}
+
+void Shell::refresh_wall() {
+  engine_.set_wall(bridge::NodeDriver::wall());
+  wall_timer_.set(io::Loop::now() + wall_interval);
+}
+
+void Shell::drain(std::function<void()> done) {
+  drained_ = std::move(done);
+  engine_.node().close("the Connector is shutting down", io::Loop::now());
+  pump_.pump();
+  drain_timer_.set(io::Loop::now() + farewell);
+}
+
+// --- io::PacketPump::Engine
+
+void Shell::receive(const base::Incoming& packet, base::Time now) {
+  engine_.set_now(now);
+  engine_.node().receive(packet, now);
+}
+
+void Shell::expire(base::Time now) {
+  engine_.set_now(now);
+  engine_.node().expire(now);
+}
+
+base::Time Shell::next_deadline() const { return engine_.node().next_deadline(); }
+
+base::Outgoing Shell::transmit(base::MutableBytes buffer, base::Time now) {
+  engine_.set_now(now);
+  return engine_.node().transmit(buffer, now);
+}
+
+void Shell::after_round(base::Time /*now*/) {
+  for (const policy::AuditRecord& record : engine_.take_audit()) {
+    frame_.audit(record);
+    if (record.allowed && !*record.allowed) {
+      logging::warn("Refused: flow", {{"agent", record.agent},
+                                      {"service", record.service},
+                                      {"rule", record.rule}});
+    }
+  }
+  for (const node::Notice& notice : engine_.take_notices()) bridge::log_notice(notice);
+  driver_.resolve_names();
+}
+
+// --- flows: what the Agent does
+
+void Shell::on_flow_request(FlowId id, const ServiceConfig& service) {
+  bridge::FlowPort& port = *this;
+  if (service.protocol == Protocol::udp) {
+    UdpBackend::Owner& owner = *this;
+    udp_[id.value] = std::make_unique<UdpBackend>(frame_.loop(), service.backend,
+                                                  options_.connect_timeout, port, owner, id);
+    return;
+  }
+  bridge::TcpBridge::Owner& owner = *this;
+  auto& bridge = tcp_[id.value];
+  bridge = std::make_unique<bridge::TcpBridge>(port, owner, id);
+  bridge->connect(frame_.loop(), service.backend, options_.connect_timeout);
+}
+
+void Shell::on_flow_data(FlowId id, base::BytesView data) {
+  if (const auto found = tcp_.find(id.value); found != tcp_.end()) found->second->flow_data(data);
+}
+void Shell::on_flow_fin(FlowId id) {
+  if (const auto found = tcp_.find(id.value); found != tcp_.end()) found->second->flow_fin();
+}
+void Shell::on_flow_writable(FlowId id) {
+  if (const auto found = tcp_.find(id.value); found != tcp_.end()) found->second->flow_writable();
+}
+void Shell::on_flow_datagram(FlowId id, base::BytesView payload) {
+  if (const auto found = udp_.find(id.value); found != udp_.end()) found->second->send(payload);
+}
+
+void Shell::on_flow_ended(FlowId id, FlowEnd end, const std::string& /*text*/) {
+  if (const auto found = tcp_.find(id.value); found != tcp_.end()) found->second->flow_ended(end);
+  if (const auto found = udp_.find(id.value); found != udp_.end()) {
+    udp_graveyard_.push_back(std::move(found->second));
+    udp_.erase(found);
+    bury(nullptr);
+  }
+}
+
+// --- flows: what the backend does
+
+std::size_t Shell::flow_writable(FlowId id) { return engine_.flow_writable(id); }
+std::size_t Shell::flow_write(FlowId id, base::BytesView data) {
+  return engine_.flow_write(id, data);
+}
+void Shell::flow_finish(FlowId id) { engine_.flow_finish(id); }
+void Shell::flow_reset(FlowId id) { engine_.flow_reset(id); }
+void Shell::flow_consume(FlowId id, std::size_t size) { engine_.flow_consume(id, size); }
+void Shell::flow_datagram(FlowId id, base::BytesView payload) {
+  engine_.flow_datagram(id, payload);
+}
+
+void Shell::on_bridge_connected(FlowId id) { engine_.accept_flow(id); }
+
+void Shell::on_bridge_connect_failed(FlowId id, io::ConnectFailure failure) {
+  engine_.reject_flow(id, to_flow_end(failure.error), io::to_string(failure.error));
+}
+
+void Shell::on_bridge_over(FlowId id) {
+  const auto found = tcp_.find(id.value);
+  if (found == tcp_.end()) return;
+  std::unique_ptr<bridge::TcpBridge> bridge = std::move(found->second);
+  tcp_.erase(found);
+  bury(std::move(bridge));
+}
+
+void Shell::bury(std::unique_ptr<bridge::TcpBridge> bridge) {
+  if (bridge) graveyard_.push_back(std::move(bridge));
+  if (std::exchange(burial_posted_, true)) return;
+  frame_.loop().post([this] {
+    burial_posted_ = false;
+    graveyard_.clear();
+    udp_graveyard_.clear();
+  });
+}
+
+void Shell::on_udp_connected(FlowId id) {
+  engine_.accept_flow(id);
+  pump_.poke();
+}
+
+void Shell::on_udp_failed(FlowId id, io::ConnectFailure failure) {
+  engine_.reject_flow(id, to_flow_end(failure.error), io::to_string(failure.error));
+  pump_.poke();
+}
+
+// --- what people ask
+
+daemon::Readiness Shell::ready() const {
+  if (engine_.node().any_uplink_up()) return {true, {}};
+  std::string why = "not connected to an Intermediate";
+  for (const auto& uplink : engine_.node().uplinks()) {
+    if (!uplink->last_error().empty()) why += "; " + uplink->name() + ": " + uplink->last_error();
+  }
+  return {false, why};
+}
+
+nlohmann::json Shell::status() const {
+  nlohmann::json report = bridge::node_report(engine_.node());
+  nlohmann::json services = nlohmann::json::array();
+  for (const connector::Engine::ServiceView& view : engine_.services()) {
+    services.push_back({{"name", view.config.name},
+                        {"protocol", session::to_string(view.config.protocol)},
+                        {"backend", view.config.backend.to_string()},
+                        {"healthy", view.healthy},
+                        {"refused", view.refused},
+                        {"flows", view.flows},
+                        {"flows_total", view.flows_total}});
+  }
+  report["services"] = std::move(services);
+  nlohmann::json listen = nlohmann::json::array();
+  for (base::SocketId id = 0; id < pump_.socket_count(); ++id) {
+    listen.push_back(pump_.local_address(id).to_string());
+  }
+  report["listen"] = std::move(listen);
+  return report;
+}
+
+void Shell::metrics(io::MetricsWriter& out) const {
+  using io::MetricType;
+  bridge::node_metrics(out, engine_.node());
+  const connector::Engine::Counters& c = engine_.counters();
+  out.family("ztna_flows_total", MetricType::counter, "Flows by what became of them.");
+  out.sample(c.flows_accepted, {{"result", "accepted"}});
+  out.sample(c.flows_denied, {{"result", "denied"}});
+  out.sample(c.flows_failed, {{"result", "failed"}});
+  out.family("ztna_flows_active", MetricType::gauge, "Flows that are open.");
+  out.sample(engine_.flow_count());
+  out.family("ztna_flow_bytes_total", MetricType::counter, "Octets of users' data.");
+  out.sample(c.bytes_to_backend, {{"direction", "to_service"}});
+  out.sample(c.bytes_from_backend, {{"direction", "to_agent"}});
+  out.family("ztna_service_healthy", MetricType::gauge, "1 while the backend answers.");
+  for (const connector::Engine::ServiceView& view : engine_.services()) {
+    out.sample(view.healthy ? 1 : 0, {{"service", view.config.name}});
+  }
+  pump_.metrics(out);
+}
+
+}  // namespace ztna::connector

@@ -1,0 +1,22 @@
+#include "connector/shell_health.hpp"
+
+namespace ztna::connector {
+
+HealthCheck::HealthCheck(io::Loop& loop, base::HostPort backend,
+                         std::function<void(bool)> report)
+    : loop_(loop),
+      backend_(std::move(backend)),
+      report_(std::move(report)),
+      timer_(loop, [this] { check(); }) {
+  check();
+}
+
+void HealthCheck::check() { stream_ = io::TcpStream::connect(loop_, backend_, timeout, *this); }
+
+void HealthCheck::conclude(bool healthy) {
+  stream_.close();
+  timer_.set(io::Loop::now() + interval);
+  report_(healthy);
+}
+
+}  // namespace ztna::connector
