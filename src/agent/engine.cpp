@@ -78,10 +78,7 @@ void Engine::expire(base::Time now) {
   }
   for (auto it = unused_since_.begin(); it != unused_since_.end();) {
     Session* const session = it->first;
-    const bool over = now - it->second >= timeouts::session_unused;
-    if (session->flow_count() > 0) {
-      it = unused_since_.erase(it);
-    } else if (over) {
+    if (now - it->second >= timeouts::session_unused) {
       it = unused_since_.erase(it);
       node_->close_session(*session, session::close_idle, "unused", now);
     } else {
@@ -120,6 +117,9 @@ void Engine::advance(FlowId id) {
   if (flow == nullptr || flow->session != nullptr) return;
   if (flows_.size() > config_.max_flows) {
     return end(id, FlowEnd::quota, "too many flows on this Agent");
+  }
+  if (config_.direct_only) {
+    return end(id, FlowEnd::unavailable, "--direct-only is set, and there is no direct path");
   }
   // A live session serves even while its Intermediate is away for a moment.
   const auto choice = catalog_.choose(flow->service, candidates(), flow->tried, spread_, now_);
@@ -409,7 +409,9 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text) {
   for (auto& [number, request] : requests_) std::erase(request.flows, id);
   if (flow.session != nullptr) {
     by_stream_.erase({flow.session, flow.stream});
-    if (flow.session->state() == Session::State::ready && flow.session->flow_count() <= 1) {
+    const auto other = by_stream_.lower_bound({flow.session, -1});
+    const bool unused = other == by_stream_.end() || other->first.first != flow.session;
+    if (unused && flow.session->state() == Session::State::ready) {
       unused_since_[flow.session] = now_;
     }
     if (blames_instance(why)) catalog_.penalise(flow.session->config().peer_incarnation, now_);

@@ -352,9 +352,8 @@ void Engine::on_peer_closed(Peer& peer, const quic::CloseInfo& info) {
   // may be followed by another dial and a claim: a node that heard nothing from us closes too.
   const bool said_so = info.cause == quic::CloseCause::peer && info.application &&
                        info.code == session::close_shutting_down;
-  const bool cut =
-      info.cause == quic::CloseCause::local && info.application &&
-      (info.code == session::close_idle || info.code == session::close_denied);
+  const bool cut = info.cause == quic::CloseCause::local && info.application &&
+                   (info.code == session::close_idle || info.code == session::close_denied);
   const bool gone = said_so || cut;
   broker_.peer_lost(peer, gone, "the other end is gone (" + info.reason + ")", now_);
 }

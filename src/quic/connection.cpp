@@ -184,6 +184,13 @@ Batch Connection::transmit(base::MutableBytes buffer, base::Time now) {
   return impl_->transmit(buffer, now);
 }
 
+void Connection::set_keep_alive(base::Duration interval) {
+  if (impl_->phase != Impl::Phase::open) return;
+  ngtcp2_conn_set_keep_alive_timeout(
+      impl_->conn.get(),
+      interval.count() > 0 ? static_cast<ngtcp2_duration>(interval.count()) : UINT64_MAX);
+}
+
 void Connection::close(std::uint64_t application_code, std::string_view reason, base::Time now) {
   (void)impl_->stamp(now);
   // Before the handshake is over an application code may not be sent (RFC 9000 §10.2.3).

@@ -50,7 +50,7 @@ struct Config {
   base::Secret<32> reset_key;  // derives stateless reset tokens (RFC 9000 §10.3.2)
 
   base::Duration idle_timeout = std::chrono::seconds(60);
-  base::Duration keep_alive{};   // 0: none. Never on sessions (a PING would move the server)
+  base::Duration keep_alive{};   // 0: none. On sessions the client's only: the server follows PINGs
   base::Duration initial_rtt{};  // 0: RFC 9002's 333 ms
   base::Duration handshake_timeout = std::chrono::seconds(10);
 
@@ -182,6 +182,9 @@ class Connection {
   [[nodiscard]] base::Time next_deadline() const;
   // Fills `buffer` (≥ one packet; at most ~62 KiB is used) with one batch. Call again until empty.
   [[nodiscard]] Batch transmit(base::MutableBytes buffer, base::Time now);
+
+  // Replaces Config::keep_alive; 0: none.
+  void set_keep_alive(base::Duration interval);
 
   // Ends the connection: CONNECTION_CLOSE leaves with the next transmit(). on_closed() is called
   // before this returns unless it was called already.

@@ -92,7 +92,10 @@ Session::Session(Role role, SessionConfig config, SessionHandler& handler, quic:
   datagrams_.set_limit([this] { return connection_ ? connection_->max_datagram() : 0; });
 }
 
-Session::~Session() = default;
+Session::~Session() {
+  if (!connection_) return;
+  for (const quic::ConnectionId& id : connection_->connection_ids()) endpoint_.remove(id);
+}
 
 const identity::Principal* Session::peer() const {
   return connection_ ? connection_->peer() : nullptr;
@@ -124,6 +127,9 @@ quic::Config Session::quic_config(base::WallTime wall) const {
   config.reset_key = config_.reset_key;
   config.idle_timeout = std::chrono::seconds(60);
   config.initial_rtt = config_.initial_rtt;
+  // A flow may be silent for as long as its programs like. The server follows a client's PING, so
+  // only the client sends any: on the path that it uses.
+  if (role_ == Role::agent) config.keep_alive = std::chrono::seconds(20);
   // Only the Agent opens streams; the control stream is one of them.
   config.peer_streams = role_ == Role::connector ? max_flows + 1 : 0;
   config.max_connection_window = std::uint64_t{24} << 20;
@@ -328,8 +334,8 @@ void Session::reject_flow(StreamId id, FlowEnd why, std::string_view text) {
   reply.set_text(std::string(text.substr(0, 200)));
   const base::Bytes bytes = encode(reply);
   std::ignore = connection_->write(id, bytes);
+  // No STOP_SENDING: it would overtake the reply. The Agent resets its side when it has read it.
   connection_->finish(id);
-  connection_->stop_sending(id, stream_reset_code);
   wake();
 }
 
