@@ -126,7 +126,7 @@ void Engine::advance(FlowId id) {
   if (choice) {
     if (Session* const live = session_with(choice->incarnation)) return start_on(*flow, *live);
   }
-  if (!node_->any_uplink_up()) {
+  if (uplink_for(0) == nullptr) {
     const bool hope = std::ranges::any_of(
         node_->uplinks(), [&](const auto& uplink) { return uplink->hopeful(now_); });
     if (!hope) return end(id, FlowEnd::unavailable, uplink_trouble());
@@ -149,10 +149,11 @@ Uplink* Engine::uplink_for(std::uint32_t preferred) const {
   if (preferred < uplinks.size() && uplinks[preferred]->up()) return uplinks[preferred].get();
   Uplink* best = nullptr;
   for (const auto& uplink : uplinks) {
-    if (!uplink->up()) continue;
-    if (best == nullptr || uplink->stats().smoothed_rtt < best->stats().smoothed_rtt) {
-      best = uplink.get();
-    }
+    if (!uplink->may_ask()) continue;
+    const bool better =
+        best == nullptr || (uplink->up() && !best->up()) ||
+        (uplink->up() == best->up() && uplink->stats().smoothed_rtt < best->stats().smoothed_rtt);
+    if (better) best = uplink.get();
   }
   return best;
 }
@@ -333,12 +334,17 @@ void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
     it = requests_.erase(it);
   }
   if (!waiting.empty()) catalog_.penalise(instance, now_);
+  // A TLS alert (RFC 9001 §4.8): one end does not take the other for what it should be.
+  const bool refused = info.cause == quic::CloseCause::handshake && !info.application &&
+                       info.code >= 0x100 && info.code <= 0x1ff;
   for (const FlowId id : waiting) {
     Flow* const flow = find(id);
     if (flow == nullptr) continue;
     flow->tried.push_back(instance);
-    if (flow->tried.size() >= max_tries || info.cause == quic::CloseCause::handshake) {
+    if (refused) {
       end(id, FlowEnd::untrusted, "the session was refused: " + info.reason);
+    } else if (flow->tried.size() >= max_tries) {
+      end(id, FlowEnd::unavailable, "no session came up: " + info.reason);
     } else {
       to_advance_.push_back(id);
     }
@@ -434,11 +440,16 @@ void Engine::on_uplink_up(Uplink& uplink) {
   advance_all(State::for_uplink);
 }
 
+void Engine::on_uplink_registering(Uplink&) { advance_all(State::for_uplink); }
+
 void Engine::on_uplink_down(Uplink& uplink, const std::string& reason) {
   notices_.push_back(node::uplink_down(uplink, reason));
   catalog_.forget_uplink(uplink.index());
   handler_.on_services_changed();
-  // What was asked there gets no answer any more: ask again when somebody is up.
+  ask_again(uplink);
+}
+
+void Engine::ask_again(const Uplink& uplink) {
   std::vector<FlowId> waiting;
   for (auto it = requests_.begin(); it != requests_.end();) {
     if (it->second.uplink != uplink.index()) {
@@ -456,6 +467,7 @@ void Engine::on_uplink_down(Uplink& uplink, const std::string& reason) {
 
 void Engine::on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) {
   notices_.push_back(node::uplink_attempt_failed(uplink, reason));
+  ask_again(uplink);
   for (const auto& [value, flow] : flows_) {
     if (flow.state == State::for_uplink) to_advance_.push_back(flow.id);
   }

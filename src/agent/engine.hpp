@@ -36,6 +36,7 @@ class Handler : public session::FlowHandler {
 struct EngineConfig {
   node::NodeConfig node;  // the role is set here
   std::size_t max_flows = 8192;
+  bool direct_only = false;  // never over a relay; without direct paths, that refuses every flow
 };
 
 class Engine final : private node::NodeOwner {
@@ -54,7 +55,8 @@ class Engine final : private node::NodeOwner {
   // --- flows; unknown ids are ignored
   // Starts a flow. The answer is on_flow_accepted or on_flow_ended, never from inside this call.
   [[nodiscard]] FlowId open_flow(const std::string& service, Protocol protocol, base::Time now);
-  // Octets that flow_write() would take now; 0 before the flow is opening. on_flow_writable follows.
+  // Octets that flow_write() would take now; 0 before the flow is opening. on_flow_writable
+  // follows.
   [[nodiscard]] std::size_t flow_writable(FlowId id);
   [[nodiscard]] std::size_t flow_write(FlowId id, base::BytesView data);
   void flow_finish(FlowId id);
@@ -118,6 +120,7 @@ class Engine final : private node::NodeOwner {
 
   // node::NodeOwner
   void on_uplink_up(node::Uplink& uplink) override;
+  void on_uplink_registering(node::Uplink& uplink) override;
   void on_uplink_down(node::Uplink& uplink, const std::string& reason) override;
   void on_uplink_attempt_failed(node::Uplink& uplink, const std::string& reason) override;
   void on_uplink_message(node::Uplink& uplink, const node::proto::Message& message) override;
@@ -146,6 +149,8 @@ class Engine final : private node::NodeOwner {
   void advance_all(State state);
   void ask_for_session(Flow& flow);
   void start_on(Flow& flow, session::Session& session);
+  // What was asked there gets no answer any more.
+  void ask_again(const node::Uplink& uplink);
   void end(FlowId id, FlowEnd why, const std::string& text);
   [[nodiscard]] std::vector<Candidate> candidates() const;
   [[nodiscard]] session::Session* session_with(const base::IncarnationId& instance) const;

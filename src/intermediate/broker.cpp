@@ -66,6 +66,7 @@ void Broker::offer(Peer& connector, const proto::Offer& offer, base::Time now) {
     return true;
   });
   directory_.offer(connector.key(), connector.uri(), connector.incarnation(), wanted);
+  resume(connector);
   host_.directory_changed();
 }
 
@@ -255,7 +256,7 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
     return refuse_claim(peer, claim.session_id(), proto::REASON_MALFORMED, "malformed claim");
   }
   if (const auto known = sessions_.find(id); known != sessions_.end()) {
-    return claim_known(*known->second, peer, now);
+    return claim_known(*known->second, peer);
   }
   const auto match = claims_.find({id, claim.peer(), other});
   Peer* const counterpart = match == claims_.end() ? nullptr : host_.peer(match->second.peer);
@@ -285,9 +286,20 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
   announce(session, session.agent, 0);
 }
 
-void Broker::claim_known(Session& session, Peer& peer, base::Time /*now*/) {
+void Broker::resume(Peer& connector) {
+  std::vector<Session*> lost;
+  for (const auto& [id, session] : sessions_) {
+    if (session->connector.peer == 0 && session->connector.is(connector)) {
+      lost.push_back(session.get());
+    }
+  }
+  for (Session* const session : lost) claim_known(*session, connector);
+}
+
+void Broker::claim_known(Session& session, Peer& peer) {
   Leg* const leg = session.leg_of(peer);
   if (leg == nullptr) return not_owner(peer, id_bytes(session.id), "claim");
+  if (leg->peer == peer.key()) return announce(session, *leg, 0);  // bound already
   const Peer* const other = host_.peer(session.other(*leg).peer);
   if (other != nullptr) {
     const bool peer_is_agent = leg == &session.agent;

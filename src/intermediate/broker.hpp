@@ -144,7 +144,10 @@ class Broker {
   void bind(Session& session, Leg& leg, Peer& peer);
   void unbind(Leg& leg);
   void announce(Session& session, Leg& leg, std::uint64_t request);
-  void claim_known(Session& session, Peer& peer, base::Time now);
+  void claim_known(Session& session, Peer& peer);
+  // A Connector is back: sessions of this very run that lost its uplink, also those whose
+  // SessionReady never reached it and which it therefore cannot claim.
+  void resume(Peer& connector);
   void end(const base::SessionId& id, const Leg* except, proto::Reason reason,
            const std::string& text);
   void refuse_open(Peer& agent, const proto::OpenSession& open, proto::Reason reason,

@@ -299,7 +299,7 @@ bool Node::open_session(Uplink& uplink, std::uint64_t request, const std::string
   body.set_request(request);
   body.set_service(service);
   body.set_incarnation(incarnation.data(), incarnation.size());
-  if (!uplink.up() || !uplink.send(message)) return false;
+  if (!uplink.may_ask() || !uplink.send(message)) return false;
   pending_requests_.insert(request);
   return true;
 }

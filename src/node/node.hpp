@@ -42,6 +42,8 @@ struct ResolveRequest {
 class NodeOwner : public session::SessionHandler {
  public:
   virtual void on_uplink_up(Uplink& uplink) = 0;
+  // Register is on its way; open_session() may follow, which saves a cold start a round trip.
+  virtual void on_uplink_registering(Uplink& /*uplink*/) {}
   virtual void on_uplink_down(Uplink& uplink, const std::string& reason) = 0;
   virtual void on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) = 0;
   // Messages that are not about sessions: Directory, Refused, ObservedAddress, Drain.
@@ -75,7 +77,7 @@ class Node final : private UplinkHandler {
                 const std::string& error, base::Time now);
 
   // Agent: asks one uplink for a session; the answer names `request`. An empty incarnation leaves
-  // the choice of the Connector to the Intermediate. False: that uplink is not up.
+  // the choice of the Connector to the Intermediate. False: that uplink may not be asked now.
   bool open_session(Uplink& uplink, std::uint64_t request, const std::string& service,
                     base::BytesView incarnation);
   void close_session(session::Session& session, std::uint64_t code, std::string_view reason,
@@ -113,6 +115,7 @@ class Node final : private UplinkHandler {
   using SlotKey = std::uint64_t;  // also the Endpoint handle of the session
 
   void on_uplink_up(Uplink& uplink) override;
+  void on_uplink_registering(Uplink& uplink) override { owner_.on_uplink_registering(uplink); }
   void on_uplink_down(Uplink& uplink, const std::string& reason) override;
   void on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) override;
   void on_uplink_message(Uplink& uplink, const proto::Message& message) override;

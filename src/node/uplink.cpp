@@ -326,6 +326,7 @@ void Uplink::on_established(const identity::Principal& /*peer*/) {
   body.set_incarnation(config_.incarnation.octets.data(), config_.incarnation.octets.size());
   body.set_version(config_.version);
   send(message);
+  handler_.on_uplink_registering(*this);
 }
 
 void Uplink::on_stream_data(quic::StreamId id, base::BytesView data, bool fin) {

@@ -38,6 +38,8 @@ class UplinkHandler {
  public:
   virtual ~UplinkHandler() = default;
   virtual void on_uplink_up(Uplink& uplink) = 0;
+  // The identity of both ends is proven and Register is on its way: questions may follow at once.
+  virtual void on_uplink_registering(Uplink& /*uplink*/) {}
   // It was up and is not any more.
   virtual void on_uplink_down(Uplink& uplink, const std::string& reason) = 0;
   // An attempt failed; another follows.
@@ -103,6 +105,8 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] std::uint32_t index() const { return index_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool up() const { return state_ == State::up; }
+  // Up, or Register is on its way: messages arrive behind it.
+  [[nodiscard]] bool may_ask() const { return up() || (state_ == State::registering); }
   // Never yet failed, or was up a moment ago: worth a short wait.
   [[nodiscard]] bool hopeful(base::Time now) const;
   [[nodiscard]] const base::HostPort& intermediate() const { return config_.intermediate; }

@@ -14,6 +14,8 @@ namespace proto = ztna::session::v1;
 
 constexpr std::string_view alpn = "ztna-session/1";
 constexpr StreamId control_stream = 0;
+// Shorter than the patience of the flows that wait for it: they may try another Connector.
+constexpr base::Duration handshake_time = std::chrono::seconds(4);
 constexpr std::size_t max_head = 4096;  // FlowOpen and FlowReply are a few dozen octets
 // Flows a peer may have open in one session. The Connector's own quota comes on top.
 constexpr std::uint64_t max_flows = 4096;
@@ -126,6 +128,7 @@ quic::Config Session::quic_config(base::WallTime wall) const {
   config.cid_layout = config_.cid_layout;
   config.reset_key = config_.reset_key;
   config.idle_timeout = std::chrono::seconds(60);
+  config.handshake_timeout = handshake_time;
   config.initial_rtt = config_.initial_rtt;
   // A flow may be silent for as long as its programs like. The server follows a client's PING, so
   // only the client sends any: on the path that it uses.

@@ -18,8 +18,7 @@ constexpr Duration served_within = 8s;
 
 class Storm {
  public:
-  explicit Storm(std::uint64_t seed, bool trace)
-      : dice_(mix(seed * 2 + 1)), scene_(options(seed)) {
+  explicit Storm(std::uint64_t seed, bool trace) : dice_(mix(seed * 2 + 1)), scene_(options(seed)) {
     scene_.world.print_trace(trace);
   }
 
@@ -159,7 +158,8 @@ class Storm {
         scene_.world.violation(client->name() + " reached a service that policy denies");
       }
     }
-    scene_.world.idle(2s);
+    // The last acknowledgements may be a few probe time-outs away.
+    scene_.world.idle(10s);
     scene_.check_nothing_left();
   }
 
