@@ -40,6 +40,11 @@ using Ecn = std::uint8_t;
 // Wall clock for certificates; the simulator hands in a virtual one.
 using WallClock = base::WallTime (*)();
 
+// CUBIC (RFC 9438) is the default: it fills any path, but takes each lost packet for congestion.
+// Over 40 ms with 1 % random loss BBR carried ten times as much (48 against 4.6 Mbit/s), with
+// shorter queues; on paths of microseconds ngtcp2's BBR reaches a twentieth of CUBIC's rate.
+enum class CongestionControl { cubic, bbr };
+
 struct Config {
   std::string alpn;
   std::shared_ptr<const identity::Credentials> credentials;
@@ -53,6 +58,7 @@ struct Config {
   base::Duration keep_alive{};   // 0: none. On sessions the client's only: the server follows PINGs
   base::Duration initial_rtt{};  // 0: RFC 9002's 333 ms
   base::Duration handshake_timeout = std::chrono::seconds(10);
+  CongestionControl congestion = CongestionControl::cubic;
 
   std::uint64_t peer_streams = 0;             // bidirectional streams the peer may have open
   std::uint64_t stream_window = 256 * 1024;   // initial receive window of a stream, octets

@@ -41,7 +41,8 @@ ngtcp2_settings make_settings(const Config& config, const Probes& probes, ngtcp2
   ngtcp2_settings settings;
   ngtcp2_settings_default(&settings);
   settings.initial_ts = ts;
-  settings.cc_algo = NGTCP2_CC_ALGO_CUBIC;
+  settings.cc_algo =
+      config.congestion == CongestionControl::bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
   if (config.initial_rtt.count() > 0) {
     settings.initial_rtt = static_cast<ngtcp2_duration>(config.initial_rtt.count());
   }

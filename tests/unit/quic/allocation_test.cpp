@@ -135,7 +135,8 @@ TEST_F(Exchange, AStreamCostsNoAllocationPerPacket) {
   ASSERT_GT(cost.packets, 60'000u);
   const double each = static_cast<double>(cost.allocations) / static_cast<double>(cost.packets);
   RecordProperty("allocations_per_packet", std::to_string(each));
-  EXPECT_LT(each, 0.2) << cost.allocations << " in " << cost.packets;
+  // One in twelve: a packet whose octets lie in two chunks makes ngtcp2 allocate its frame.
+  EXPECT_LT(each, 0.1) << cost.allocations << " in " << cost.packets;
 }
 
 TEST_F(Exchange, ADatagramCostsNoAllocation) {
@@ -152,7 +153,7 @@ TEST_F(Exchange, ADatagramCostsNoAllocation) {
   ASSERT_GT(cost.packets, 60'000u);
   const double each = static_cast<double>(cost.allocations) / static_cast<double>(cost.packets);
   RecordProperty("allocations_per_packet", std::to_string(each));
-  EXPECT_LT(each, 0.2) << cost.allocations << " in " << cost.packets;
+  EXPECT_LT(each, 0.001) << cost.allocations << " in " << cost.packets;
 }
 
 }  // namespace

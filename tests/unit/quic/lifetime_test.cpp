@@ -124,6 +124,14 @@ TEST(Ids, AreToldAndTakenBack) {
   Pair pair;
   ASSERT_TRUE(pair.establish());
   pair.idle(1s);
+  const std::set<ConnectionId> first = pair.server.handler.ids;
+  // Each move retires an id at both ends (RFC 9000 §9.5) and calls for a new one.
+  for (std::uint32_t path = 2; path <= 4; ++path) {
+    ASSERT_TRUE(
+        pair.client.connection->migrate(PathId{path}, Connection::Migration::validated, pair.now));
+    pair.idle(5s);
+  }
+  EXPECT_NE(pair.server.handler.ids, first);
   for (const auto* side : {&pair.client, &pair.server}) {
     const auto now = side->connection->connection_ids();
     EXPECT_EQ(side->handler.ids, std::set<ConnectionId>(now.begin(), now.end()));

@@ -145,5 +145,21 @@ TEST(Ecn, PacketsAreCapableAndMarksSlowTheSender) {
   EXPECT_LT(window_after(0.05), window_after(0) / 2);
 }
 
+TEST(Congestion, BbrIsNotSlowedDownByRandomLoss) {
+  const auto delivered = [](CongestionControl algorithm) {
+    Pair pair;
+    pair.network.delay = 20ms;
+    pair.client.config.congestion = algorithm;
+    EXPECT_TRUE(pair.establish());
+    pair.network.loss = 0.01;
+    const auto id = pair.client.connection->open_stream();
+    const base::Bytes data = pattern(20'000'000);
+    Writer writer(pair.client, *id, data);
+    pair.idle(5s);
+    return pair.server.handler.received[*id].size();
+  };
+  EXPECT_GT(delivered(CongestionControl::bbr), 3 * delivered(CongestionControl::cubic));
+}
+
 }  // namespace
 }  // namespace ztna::quic
