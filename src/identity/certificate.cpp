@@ -50,10 +50,10 @@ base::Result<std::vector<std::string>> read_services(const AltNames& names,
     if (!name.ends_with(suffix)) continue;
     const std::string service = name.substr(0, name.size() - suffix.size());
     if (service != "*" && !is_valid_name(service)) {
-      return base::fail(base::ErrorCode::invalid_argument,
-                        "the certificate's dNSName \"" + printable(name) +
-                            "\" names no service, expected <service>" + suffix + " or *" + suffix,
-                        where);
+      std::string what = "the certificate's dNSName \"" + printable(name);
+      what += "\" names no service, expected <service>" + suffix;
+      what += " or *" + suffix;
+      return base::fail(base::ErrorCode::invalid_argument, what, where);
     }
     services.push_back(service);
   }
@@ -75,7 +75,7 @@ base::Result<std::vector<Certificate>> parse_certificates(std::string_view pem,
   }
   std::vector<Certificate> certificates;
   for (unsigned i = 0; i < count; ++i) certificates.emplace_back(list[i]);
-  gnutls_free(list);
+  gnutls_free(static_cast<void*>(list));
   if (count == 0 || count > max_certificates) {
     return base::fail(base::ErrorCode::invalid_argument,
                       "holds " + std::to_string(count) + " certificates, expected 1 to " +
@@ -121,8 +121,11 @@ base::Result<AltNames> read_alt_names(gnutls_x509_crt_t certificate, const std::
     const base::Result<bool> more = read_alt_name(certificate, index, where, name, type);
     if (!more) return tl::unexpected(more.error());
     if (!*more) return names;
-    if (type == GNUTLS_SAN_URI) names.uris.push_back(std::move(name));
-    if (type == GNUTLS_SAN_DNSNAME) names.dns.push_back(std::move(name));
+    if (type == GNUTLS_SAN_URI) {
+      names.uris.push_back(std::move(name));
+    } else if (type == GNUTLS_SAN_DNSNAME) {
+      names.dns.push_back(std::move(name));
+    }
   }
   return base::fail(base::ErrorCode::invalid_argument,
                     "the certificate has too many subject alternative names, expected at most " +

@@ -144,13 +144,16 @@ class PolicyReader {
     }
     const toml::array* const list = value->as_array();
     if (list == nullptr || list->empty()) {
-      return fail(value->source(), here + " is " + (list == nullptr ? "not a list" : "empty") +
-                                       ", expected " + example);
+      std::string what = here + (list == nullptr ? " is not a list" : " is empty");
+      what += ", expected " + example;
+      return fail(value->source(), std::move(what));
     }
     for (const toml::node& entry : *list) {
       const toml::value<std::string>* const text = entry.as_string();
       if (text == nullptr) {
-        return fail(entry.source(), here + " holds something else than text, expected " + example);
+        std::string what = here + " holds something else than text";
+        what += ", expected " + example;
+        return fail(entry.source(), std::move(what));
       }
       if (!is_valid_glob(text->get())) {
         return fail(entry.source(), quoted(text->get()) + " in " + here +
