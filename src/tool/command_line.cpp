@@ -5,31 +5,83 @@
 #include <ostream>
 #include <utility>
 
+#include "config/values.hpp"
+#include "logging/format.hpp"
+#include "quic/aead.hpp"
 #include "tool/ca_command.hpp"
 #include "tool/policy_command.hpp"
+#include "tool/quickstart_command.hpp"
+#include "tool/quickstart_page.hpp"
+#include "tool/relay_command.hpp"
+#include "tool/status_command.hpp"
 
 namespace ztna::tool {
 namespace {
 
-// "ztna ca issue": the command that the arguments had reached.
-std::string reached(const CLI::App& root) {
-  std::string path = root.get_name();
+constexpr const char* examples =
+    "Examples:\n"
+    "  ztna quickstart                                 see all of it work on this machine\n"
+    "  ztna ca init --trust-domain example.org --out ca\n"
+    "  ztna ca issue --ca-dir ca --role agent --name alice --out alice\n"
+    "  ztna policy check --policy policy.toml --agent alice --service web\n"
+    "  ztna status --watch                             what this machine's daemons are doing\n"
+    "\n"
+    "Each command explains itself: ztna COMMAND --help. The daemons are intermediate-server,\n"
+    "app-connector and ztna-agent.";
+
+// The command that the arguments had reached.
+const CLI::App& reached(const CLI::App& root) {
   const CLI::App* at = &root;
-  while (!at->get_subcommands().empty()) {
-    at = at->get_subcommands().front();
-    path += " " + at->get_name();
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  return *at;
+}
+
+// "ztna ca issue"
+std::string path_of(const CLI::App& command) {
+  const CLI::App* const parent = command.get_parent();
+  return (parent == nullptr ? "" : path_of(*parent) + " ") + command.get_name();
+}
+
+// What `unknown` may have meant: a command that stands here, or an option.
+std::string suggestion(const CLI::App& command, const std::string& unknown) {
+  std::vector<std::string> known;
+  if (unknown.starts_with('-')) {
+    for (const CLI::Option* option : command.get_options()) known.push_back(option->get_name());
+  } else {
+    for (const CLI::App* each : command.get_subcommands({})) {
+      if (!each->get_group().empty()) known.push_back(each->get_name());
+    }
   }
-  return path;
+  const std::string meant = config::suggest(unknown.substr(0, unknown.find('=')), known);
+  return meant.empty() ? "" : ", did you mean \"" + meant + "\"?";
+}
+
+void add_commands(CLI::App& root, Context& context) {
+  add_quickstart_command(root, context);
+  add_status_command(root, context);
+  add_relay_command(root, context);
+  add_ca_command(root, context);
+  add_policy_command(root, context);
+  add_serve_page_command(root, context);
+  for (const auto& [group, names] :
+       std::initializer_list<std::pair<const char*, std::initializer_list<const char*>>>{
+           {"Begin", {"quickstart"}},
+           {"Running daemons", {"status", "relay"}},
+           {"Identity and policy", {"ca", "policy"}}}) {
+    for (const char* const name : names) root.get_subcommand(name)->group(group);
+  }
 }
 
 }  // namespace
 
 int run_command_line(const std::vector<std::string>& arguments, Context& context) {
   CLI::App root("Zero-trust access to private services.", "ztna");
-  root.set_version_flag("--version", "ztna " ZTNA_VERSION);
+  root.set_version_flag("--version", [] {
+    return "ztna " ZTNA_VERSION " (AEAD: " + std::string(quic::selected_aead().name()) + ")";
+  });
   root.require_subcommand(1);
-  add_ca_command(root, context);
-  add_policy_command(root, context);
+  root.footer(examples);
+  add_commands(root, context);
   try {
     std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());  // as CLI11 wants them
     root.parse(std::move(reversed));
@@ -38,10 +90,13 @@ int run_command_line(const std::vector<std::string>& arguments, Context& context
   } catch (const CLI::ParseError& error) {
     std::string what = error.what();
     const std::vector<std::string> unknown = root.remaining(true);
-    if (!unknown.empty()) what = "\"" + unknown.front() + "\" is not known here";
+    const CLI::App& command = reached(root);
+    if (!unknown.empty()) {
+      what = "\"" + unknown.front() + "\" is not known here" + suggestion(command, unknown.front());
+    }
     std::ranges::replace(what, '\n', ' ');
-    const std::string command = reached(root);
-    context.err << command << ": " << what << " (see " << command << " --help)\n";
+    const std::string path = path_of(command);
+    context.err << path << ": " << logging::escaped(what) << " (see " << path << " --help)\n";
     return 2;
   }
   return context.exit_code;

@@ -1,0 +1,28 @@
+// Asks a daemon on this machine through its control socket. Blocking; for commands.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "base/result.hpp"
+#include "base/time.hpp"
+
+namespace ztna::tool {
+
+struct ControlRequest {
+  std::string socket;
+  std::string method = "GET";
+  std::string target = "/v1/status";
+  std::string body;  // JSON
+  base::Duration timeout = std::chrono::seconds(5);
+};
+
+// The body of a 2xx answer. Errors name the socket: `unavailable` when no daemon is there,
+// `invalid_argument` when it refuses, in its own words, `not_found` when it knows no such target.
+[[nodiscard]] base::Result<std::string> ask_daemon(const ControlRequest& request);
+
+// Where a daemon of `role` listens on this machine by default: the first of the usual sockets that
+// exists. Else `not_found`, saying where it was looked for.
+[[nodiscard]] base::Result<std::string> default_control_socket(const std::string& role);
+
+}  // namespace ztna::tool
