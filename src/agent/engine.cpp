@@ -114,7 +114,7 @@ FlowId Engine::open_flow(const std::string& service, Protocol protocol, base::Ti
 
 void Engine::advance(FlowId id) {
   Flow* const flow = find(id);
-  if (flow == nullptr || flow->session != nullptr) return;
+  if (flow == nullptr || flow->state != State::for_uplink) return;
   if (flows_.size() > config_.max_flows) {
     return end(id, FlowEnd::quota, "too many flows on this Agent");
   }
@@ -136,10 +136,16 @@ void Engine::advance(FlowId id) {
   ask_for_session(*flow);
 }
 
-void Engine::advance_all(State state) {
+void Engine::begin_anew(Flow& flow) {
+  flow.state = State::for_uplink;
+  deadlines_.set(flow.id.value, now_ + timeouts::flow_waits_for_uplink);
+  to_advance_.push_back(flow.id);
+}
+
+void Engine::advance_all() {
   std::vector<FlowId> waiting;
   for (const auto& [value, flow] : flows_) {
-    if (flow.state == state) waiting.push_back(flow.id);
+    if (flow.state == State::for_uplink) waiting.push_back(flow.id);
   }
   for (const FlowId id : waiting) advance(id);
 }
@@ -202,7 +208,7 @@ void Engine::on_session_refused(std::uint64_t number, proto::Reason reason,
                        (why == FlowEnd::unavailable || why == FlowEnd::unknown_service);
     if (again) {
       flow->tried.push_back(request.incarnation);
-      to_advance_.push_back(id);
+      begin_anew(*flow);
     } else {
       end(id, why, text.substr(0, 200));
     }
@@ -346,7 +352,7 @@ void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
     } else if (flow->tried.size() >= max_tries) {
       end(id, FlowEnd::unavailable, "no session came up: " + info.reason);
     } else {
-      to_advance_.push_back(id);
+      begin_anew(*flow);
     }
   }
 }
@@ -437,10 +443,10 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text) {
 
 void Engine::on_uplink_up(Uplink& uplink) {
   notices_.push_back(node::uplink_up(uplink));
-  advance_all(State::for_uplink);
+  advance_all();
 }
 
-void Engine::on_uplink_registering(Uplink&) { advance_all(State::for_uplink); }
+void Engine::on_uplink_registering(Uplink&) { advance_all(); }
 
 void Engine::on_uplink_down(Uplink& uplink, const std::string& reason) {
   notices_.push_back(node::uplink_down(uplink, reason));
@@ -460,8 +466,7 @@ void Engine::ask_again(const Uplink& uplink) {
     it = requests_.erase(it);
   }
   for (const FlowId id : waiting) {
-    deadlines_.set(id.value, now_ + timeouts::flow_waits_for_uplink);
-    to_advance_.push_back(id);
+    if (Flow* const flow = find(id)) begin_anew(*flow);
   }
 }
 

@@ -144,9 +144,11 @@ class Engine final : private node::NodeOwner {
 
   [[nodiscard]] Flow* find(FlowId id);
   [[nodiscard]] Flow* find(const session::Session& session, session::StreamId stream);
-  // Moves a waiting flow as far as it can go now.
+  // Moves a flow that waits for an uplink as far as it can go now.
   void advance(FlowId id);
-  void advance_all(State state);
+  // Back to the first state; advance() follows.
+  void begin_anew(Flow& flow);
+  void advance_all();  // that wait for an uplink
   void ask_for_session(Flow& flow);
   void start_on(Flow& flow, session::Session& session);
   // What was asked there gets no answer any more.

@@ -158,7 +158,13 @@ void Scene::check_nothing_left() {
   }
   for (std::size_t i = 0; i < connectors.size(); ++i) {
     if (connectors[i]->part() != nullptr && connector(i).engine().flow_count() != 0) {
-      world.violation(connectors[i]->name() + " holds flows that are over");
+      std::string what;
+      for (const auto& service : connector(i).engine().services()) {
+        if (service.flows > 0) {
+          what += " " + service.config.name + ": " + std::to_string(service.flows);
+        }
+      }
+      world.violation(connectors[i]->name() + " holds flows that are over:" + what);
     }
   }
 }
