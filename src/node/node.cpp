@@ -245,7 +245,13 @@ void Node::on_uplink_up(Uplink& uplink) {
 void Node::on_uplink_down(Uplink& uplink, const std::string& reason) {
   owner_.on_uplink_down(uplink, reason);
   for (const auto& [key, slot] : slots_) {
-    if (slot->leg != nullptr && &slot->leg->uplink() == &uplink) lose_relay(*slot);
+    if (slot->leg == nullptr || &slot->leg->uplink() != &uplink) continue;
+    lose_relay(*slot);
+    // No relay will come back to us from there: better an end with a reason than a long wait.
+    if (uplink.denied() && !any_uplink_up()) {
+      slot->session->close(session::close_denied, reason, now_);
+      touch(slot->key);
+    }
   }
 }
 

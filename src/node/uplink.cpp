@@ -393,6 +393,8 @@ void Uplink::on_connection_id_added(const quic::ConnectionId& id) { endpoint_.ad
 void Uplink::on_connection_id_removed(const quic::ConnectionId& id) { endpoint_.remove(id); }
 
 void Uplink::on_closed(const quic::CloseInfo& info) {
+  denied_ = info.cause == quic::CloseCause::peer && info.application &&
+            info.code == session::close_denied;
   end(std::string(quic::to_string(info.cause)) + ": " + info.reason);
 }
 

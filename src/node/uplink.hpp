@@ -117,6 +117,8 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] std::size_t max_udp_payload() const;
   [[nodiscard]] const std::string& observed_address() const { return observed_; }
   [[nodiscard]] const base::Address& remote() const { return remote_; }
+  // The Intermediate ended the last connection because we may not be here (revoked, expired).
+  [[nodiscard]] bool denied() const { return denied_; }
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
   [[nodiscard]] const relay::FairQueue::Counters& relay_counters() const { return relay_counters_; }
   [[nodiscard]] std::uint64_t connects() const { return connects_; }
@@ -177,6 +179,7 @@ class Uplink final : private quic::Handler {
   base::Duration attempt_ = {};
   base::Duration last_rtt_{};
   bool ever_failed_ = false;
+  bool denied_ = false;
   std::uint64_t connects_ = 0;
   std::size_t sessions_ = 0;
 
