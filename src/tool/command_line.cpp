@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <array>
 #include <ostream>
 #include <utility>
 
@@ -63,13 +64,13 @@ void add_commands(CLI::App& root, Context& context) {
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
-  for (const auto& [group, names] :
-       std::initializer_list<std::pair<const char*, std::initializer_list<const char*>>>{
-           {"Begin", {"quickstart"}},
-           {"Running daemons", {"status", "relay"}},
-           {"Identity and policy", {"ca", "policy"}}}) {
-    for (const char* const name : names) root.get_subcommand(name)->group(group);
-  }
+  static constexpr std::array<std::pair<const char*, const char*>, 5> groups = {
+      {{"quickstart", "Begin"},
+       {"status", "Running daemons"},
+       {"relay", "Running daemons"},
+       {"ca", "Identity and policy"},
+       {"policy", "Identity and policy"}}};
+  for (const auto& [name, group] : groups) root.get_subcommand(name)->group(group);
 }
 
 }  // namespace
