@@ -45,19 +45,19 @@ TEST(QuickstartState, AServiceIsSeenWhenAConnectorOfItIsHealthy) {
 
 TEST(QuickstartState, TheSessionIsTheOneThatIsReady) {
   const auto facts = session_facts(
-      R"({"name":"alice","trust_domain":"q.internal","version":"0.1.0 (AEAD: gnutls)",
+      R"J({"name":"alice","trust_domain":"q.internal","version":"0.1.0 (AEAD: gnutls)",
           "sessions":[{"id":"aa","state":"handshaking"},
                       {"id":"bb","state":"ready","with":"spiffe://q.internal/connector/home",
-                       "path":"RELAY","peer":"127.0.0.1:9","rtt_ms":0.5}]})");
+                       "path":"RELAY","peer":"127.0.0.1:9","rtt_ms":0.5}]})J");
   ASSERT_TRUE(facts);
-EXPECT_EQ(facts->id, "bb");
-EXPECT_EQ(facts->agent, "spiffe://q.internal/agent/alice");
-EXPECT_EQ(facts->aead, "gnutls");
-EXPECT_FALSE(session_facts(R"({"sessions":[{"id":"aa","state":"closed"}]})"));
-const char* const relay = R"({"sessions":[{"id":"aa","packets":1,"bytes":2},
+  EXPECT_EQ(facts->id, "bb");
+  EXPECT_EQ(facts->agent, "spiffe://q.internal/agent/alice");
+  EXPECT_EQ(facts->aead, "gnutls");
+  EXPECT_FALSE(session_facts(R"({"sessions":[{"id":"aa","state":"closed"}]})"));
+  const char* const relay = R"({"sessions":[{"id":"aa","packets":1,"bytes":2},
                                             {"id":"bb","packets":30,"bytes":4000}]})";
-EXPECT_EQ(relay_facts(relay, "bb")->octets, 4000U);
-EXPECT_FALSE(relay_facts(relay, "cc"));
+  EXPECT_EQ(relay_facts(relay, "bb")->octets, 4000U);
+  EXPECT_FALSE(relay_facts(relay, "cc"));
 }
 
 TEST(QuickstartState, TheLatestFailureCounts) {

@@ -10,7 +10,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-constexpr const char* agent_document = R"({
+constexpr const char* agent_document = R"J({
   "role": "agent", "name": "alice", "trust_domain": "example.org", "version": "0.1.0 (AEAD: gnutls)",
   "pid": 7, "uptime_seconds": 3725, "phase": "running", "ready": true,
   "certificate": {"file": "alice/cert.pem", "days_left": 80},
@@ -29,7 +29,7 @@ constexpr const char* agent_document = R"({
   "flows": [{"id": 1, "service": "web", "bytes_to_service": 600, "bytes_to_agent": 1000, "age_s": 5},
             {"id": 2, "service": "web", "bytes_to_service": 600, "bytes_to_agent": 4000, "age_s": 90}],
   "failures": [{"service": "payroll", "reason": "denied", "detail": "default deny", "ago_s": 30}]
-})";
+})J";
 
 std::string view(const std::string& document) {
   const auto text = status_text(document);
