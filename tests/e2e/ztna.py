@@ -217,10 +217,10 @@ class World:
         return daemon
 
     def intermediate(self, *extra: str, listen: str = "127.0.0.1:0", name: str = "intermediate",
-                     prefix=()) -> Daemon:
+                     health: str = "off", prefix=()) -> Daemon:
         daemon = self.daemon("intermediate-server", name, "--listen", listen,
                              "--cert-dir", self.path("intermediate-relay"),
-                             "--policy", self.path("policy.toml"), "--health", "off", *extra,
+                             "--policy", self.path("policy.toml"), "--health", health, *extra,
                              prefix=prefix)
         status = daemon.wait_status(lambda s: s.get("listen"), "a listen address")
         host, port = status["listen"][0].rsplit(":", 1)
@@ -238,7 +238,7 @@ class World:
         return flags
 
     def connector(self, name: str, services: dict[str, str], *extra: str, wait: bool = True,
-                  prefix=(), daemon_name: str | None = None) -> Daemon:
+                  health: str = "off", prefix=(), daemon_name: str | None = None) -> Daemon:
         folder = pathlib.Path(self.path(f"connector-{name}"))
         if not folder.exists():
             self.issue("connector", name, "--serve", "*")
@@ -247,19 +247,19 @@ class World:
             flags += ["--service", f"{service}={url}"]
         daemon = self.daemon("app-connector", daemon_name or f"connector-{name}", *self.uplink_flags,
                              "--cert-dir", str(folder), "--policy", self.path("policy.toml"),
-                             "--health", "off", "--p2p-listen-port", "0", *flags, *extra,
+                             "--health", health, "--p2p-listen-port", "0", *flags, *extra,
                              prefix=prefix)
         if wait:
             daemon.wait_status(lambda s: s["uplinks"][0]["state"] == "up", "an uplink")
         return daemon
 
-    def agent(self, name: str, *flags: str, wait: bool = True, prefix=(),
+    def agent(self, name: str, *flags: str, wait: bool = True, health: str = "off", prefix=(),
               daemon_name: str | None = None) -> Daemon:
         folder = pathlib.Path(self.path(f"agent-{name}"))
         if not folder.exists():
             self.issue("agent", name)
         daemon = self.daemon("ztna-agent", daemon_name or f"agent-{name}", *self.uplink_flags,
-                             "--cert-dir", str(folder), "--health", "off", *flags, prefix=prefix)
+                             "--cert-dir", str(folder), "--health", health, *flags, prefix=prefix)
         if wait:
             daemon.wait_status(lambda s: s["uplinks"][0]["state"] == "up", "an uplink")
         return daemon
@@ -298,3 +298,19 @@ def curl(*args: str, timeout: float = 120.0) -> subprocess.CompletedProcess:
     return subprocess.run(["curl", "--silent", "--show-error", "--noproxy", "*",
                            "--max-time", str(int(timeout)), *args],
                           capture_output=True, timeout=timeout + 10)
+
+
+def failures(agent: Daemon, service: str) -> list[dict]:
+    """Flows to the service that the Agent reports as failed."""
+    return [f for f in agent.status()["failures"] if f["service"] == service]
+
+
+def is_reset(connection: socket.socket, timeout: float = 10.0) -> bool:
+    """Reads until the connection ends: true for a reset, false for an orderly end."""
+    connection.settimeout(timeout)
+    try:
+        while connection.recv(65536):
+            pass
+    except (ConnectionResetError, BrokenPipeError):
+        return True
+    return False
