@@ -5,6 +5,7 @@
 #include <array>
 #include <ostream>
 #include <utility>
+#include <vector>
 
 #include "config/values.hpp"
 #include "logging/format.hpp"
