@@ -1,14 +1,15 @@
 // app-connector: the Connector. `app-connector --help` says what it takes.
-#include "connector/shell.hpp"
 #include "apps/version.hpp"
 #include "config/config.hpp"
+#include "connector/shell.hpp"
 #include "daemon/frame.hpp"
 #include "logging/logging.hpp"
 
 int main(int argc, char** argv) {
   using namespace ztna;
   static constexpr const char* program = "app-connector";
-  if (const auto chosen = choose_aead(); !chosen) return daemon::fail_start(program, chosen.error());
+  if (const auto chosen = choose_aead(); !chosen)
+    return daemon::fail_start(program, chosen.error());
   const auto parsed = config::parse_connector(config::from_process(argc, argv), version_text());
   if (const auto code = daemon::settle(program, parsed)) return *code;
   const auto& options = parsed->options;

@@ -1,14 +1,15 @@
 // intermediate-server: the Intermediate. `intermediate-server --help` says what it takes.
-#include "intermediate/shell.hpp"
 #include "apps/version.hpp"
 #include "config/config.hpp"
 #include "daemon/frame.hpp"
+#include "intermediate/shell.hpp"
 #include "logging/logging.hpp"
 
 int main(int argc, char** argv) {
   using namespace ztna;
   static constexpr const char* program = "intermediate-server";
-  if (const auto chosen = choose_aead(); !chosen) return daemon::fail_start(program, chosen.error());
+  if (const auto chosen = choose_aead(); !chosen)
+    return daemon::fail_start(program, chosen.error());
   const auto parsed = config::parse_intermediate(config::from_process(argc, argv), version_text());
   if (const auto code = daemon::settle(program, parsed)) return *code;
   const auto& options = parsed->options;

@@ -1,8 +1,9 @@
 // One TCP connection of a local program or backend, joined to one flow: octets, half-closes, resets
 // and backpressure pass through in both directions.
 //
-// Nothing is read from the socket that the flow has no room for. What the socket does not take waits
-// here, and is owed to the peer's window until it is written: so at most one stream window waits.
+// Nothing is read from the socket that the flow has no room for. What the socket does not take
+// waits here, and is owed to the peer's window until it is written: so at most one stream window
+// waits.
 //
 // The owner creates it with a flow, gives it a stream, passes flow events on, and destroys it (not
 // from inside a call to it: see Owner) when told.

@@ -54,7 +54,8 @@ class Engine final : private node::NodeOwner {
   // --- flows; unknown ids are ignored
   void accept_flow(FlowId id);
   void reject_flow(FlowId id, FlowEnd why, std::string_view text);
-  // Octets that flow_write() would take now; 0 before the flow is opening. on_flow_writable follows.
+  // Octets that flow_write() would take now; 0 before the flow is opening. on_flow_writable
+  // follows.
   [[nodiscard]] std::size_t flow_writable(FlowId id);
   [[nodiscard]] std::size_t flow_write(FlowId id, base::BytesView data);
   void flow_finish(FlowId id);

@@ -31,10 +31,9 @@ EngineConfig engine_config(const daemon::Frame& frame, const config::ConnectorOp
   config.policy = frame.trust().policy;
   config.max_flows = options.max_flows;
   for (const config::Service& service : options.services) {
-    config.services.push_back({service.name,
-                               service.transport == config::Transport::tcp ? Protocol::tcp
-                                                                           : Protocol::udp,
-                               service.backend});
+    config.services.push_back(
+        {service.name, service.transport == config::Transport::tcp ? Protocol::tcp : Protocol::udp,
+         service.backend});
   }
   return config;
 }
@@ -65,8 +64,8 @@ base::Result<std::unique_ptr<Shell>> Shell::create(daemon::Frame& frame,
                                                    const config::ConnectorOptions& options,
                                                    const std::string& version) {
   std::unique_ptr<Shell> shell(new Shell(frame, options, version));
-  const auto bound = shell->driver_.bind(options.p2p_listen_address, options.p2p_listen_port,
-                                         "--p2p-listen-port");
+  const auto bound =
+      shell->driver_.bind(options.p2p_listen_address, options.p2p_listen_port, "--p2p-listen-port");
   if (!bound) return tl::unexpected(bound.error());
   for (const config::Service& service : options.services) {
     logging::info("Offering", {{"service", service.name},
@@ -132,9 +131,8 @@ void Shell::after_round(base::Time /*now*/) {
   for (const policy::AuditRecord& record : engine_.take_audit()) {
     frame_.audit(record);
     if (record.allowed && !*record.allowed) {
-      logging::warn("Refused: flow", {{"agent", record.agent},
-                                      {"service", record.service},
-                                      {"rule", record.rule}});
+      logging::warn("Refused: flow",
+                    {{"agent", record.agent}, {"service", record.service}, {"rule", record.rule}});
     }
   }
   for (const node::Notice& notice : engine_.take_notices()) bridge::log_notice(notice);

@@ -2,8 +2,7 @@
 
 namespace ztna::connector {
 
-HealthCheck::HealthCheck(io::Loop& loop, base::HostPort backend,
-                         std::function<void(bool)> report)
+HealthCheck::HealthCheck(io::Loop& loop, base::HostPort backend, std::function<void(bool)> report)
     : loop_(loop),
       backend_(std::move(backend)),
       report_(std::move(report)),

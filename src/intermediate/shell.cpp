@@ -83,8 +83,7 @@ base::Status Shell::bind() {
       return tl::unexpected(error);
     }
     add_concrete(listen_, *id, pump_.local_address(*id));
-    logging::info("Listening", {{"address", pump_.local_address(*id).to_string()},
-                                {"for", flag}});
+    logging::info("Listening", {{"address", pump_.local_address(*id).to_string()}, {"for", flag}});
     return {};
   };
   for (const base::Address& address : options_.listen) {
@@ -145,9 +144,7 @@ void Shell::add_routes() {
 
 // --- PacketPump::Engine
 
-void Shell::receive(const base::Incoming& packet, base::Time now) {
-  engine_->receive(packet, now);
-}
+void Shell::receive(const base::Incoming& packet, base::Time now) { engine_->receive(packet, now); }
 void Shell::expire(base::Time now) { engine_->expire(now); }
 base::Time Shell::next_deadline() const { return engine_->next_deadline(); }
 base::Outgoing Shell::transmit(base::MutableBytes buffer, base::Time now) {

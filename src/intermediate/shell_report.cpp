@@ -91,7 +91,8 @@ void write_metrics(io::MetricsWriter& out, const Engine& engine, const io::Packe
   const Broker::Counters& b = engine.broker().counters();
   out.family("ztna_handshakes_total", MetricType::counter, "QUIC handshakes begun.");
   out.sample(c.handshakes_started);
-  out.family("ztna_handshakes_failed_total", MetricType::counter, "Handshakes that came to nothing.");
+  out.family("ztna_handshakes_failed_total", MetricType::counter,
+             "Handshakes that came to nothing.");
   out.sample(c.handshakes_failed);
   out.family("ztna_handshakes_pending", MetricType::gauge, "Handshakes under way.");
   out.sample(roles.handshakes);
