@@ -3,7 +3,7 @@
 
 #include "tool/context.hpp"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 chose it
 class App;
 }
 
