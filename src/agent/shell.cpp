@@ -76,6 +76,17 @@ base::Status Shell::open_doors() {
     logging::info("Forwarding " + (*forward)->to_string() + " to service " + wanted.service);
     forwards_.push_back(std::move(*forward));
   }
+  if (options_.socks) {
+    auto socks = SocksServer::create(context_, ++last_door_, *options_.socks);
+    if (!socks) {
+      base::Error error = socks.error();
+      error.where = "--socks " + options_.socks->to_string();
+      return tl::unexpected(error);
+    }
+    logging::info("SOCKS5 on " + (*socks)->local_address().to_string());
+    socks_ = std::move(*socks);
+  }
+  if (options_.auto_forward) auto_forward_ = std::make_unique<AutoForward>(context_, last_door_);
   return {};
 }
 
@@ -87,7 +98,9 @@ int Shell::run() {
     pump_.pump();
   };
   callbacks.on_drain = [this](std::function<void()> done) { drain(std::move(done)); };
-  callbacks.status = [this] { return status_report(*engine_, forwards_, io::Loop::now()); };
+  callbacks.status = [this] {
+    return status_report(*engine_, {forwards_, socks_.get(), auto_forward_.get()}, io::Loop::now());
+  };
   callbacks.metrics = [this](io::MetricsWriter& out) { write_metrics(out, *engine_, pump_); };
   callbacks.ready = [this] { return readiness(); };
   refresh_wall();
@@ -110,6 +123,8 @@ void Shell::refresh_wall() {
 void Shell::drain(std::function<void()> done) {
   drained_ = std::move(done);
   forwards_.clear();
+  socks_.reset();
+  auto_forward_.reset();
   const base::Time now = io::Loop::now();
   engine_->set_now(now);
   engine_->node().close("shutting down", now);
@@ -149,9 +164,12 @@ base::Outgoing Shell::transmit(base::MutableBytes buffer, base::Time now) {
   return out;
 }
 
-void Shell::after_round(base::Time /*now*/) {
+void Shell::after_round(base::Time now) {
   for (const node::Notice& notice : engine_->take_notices()) bridge::log_notice(notice);
   driver_.resolve_names();
+  // With no uplink up the catalogue is empty, but nothing has been withdrawn.
+  const bool changed = flows_.take_services_changed() && engine_->node().any_uplink_up();
+  if (changed && auto_forward_) auto_forward_->update(engine_->catalog().services(), now);
 }
 
 }  // namespace ztna::agent

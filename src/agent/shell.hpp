@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "agent/engine.hpp"
+#include "agent/shell_auto_forward.hpp"
 #include "agent/shell_flows.hpp"
 #include "agent/shell_forward.hpp"
+#include "agent/shell_socks.hpp"
 #include "agent/shell_tcp_flows.hpp"
 #include "bridge/node_driver.hpp"
 #include "config/options.hpp"
@@ -59,6 +61,8 @@ class Shell final : private io::PacketPump::Engine {
   DoorContext context_;
   DoorId last_door_ = 0;
   std::vector<std::unique_ptr<Forward>> forwards_;
+  std::unique_ptr<SocksServer> socks_;         // null: no --socks
+  std::unique_ptr<AutoForward> auto_forward_;  // null: no --auto-forward
   io::Timer wall_timer_, drain_timer_;
   std::function<void()> drained_;
   base::Time drain_deadline_{};

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "agent/shell_tcp_flows.hpp"
+#include "agent/shell_udp_forward.hpp"
 #include "base/address.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -47,7 +48,8 @@ class Forward {
   DoorId door_;
   Protocol protocol_;
   std::string service_;
-  std::optional<io::TcpListener> listener_;
+  std::optional<io::TcpListener> tcp_;  // one of these two
+  std::unique_ptr<UdpForward> udp_;
 };
 
 }  // namespace ztna::agent

@@ -11,17 +11,20 @@ using nlohmann::json;
 
 std::int64_t seconds(base::Duration duration) { return duration / std::chrono::seconds(1); }
 
-json services_report(const Catalog& catalog) {
+json services_report(const Catalog& catalog, const AutoForward* auto_forward) {
   json services = json::array();
   for (const auto& [name, service] : catalog.services()) {
     json instances = json::array();
     for (const Instance& instance : service.instances) {
       instances.push_back({{"connector", instance.connector}, {"healthy", instance.healthy}});
     }
-    services.push_back({{"name", name},
-                        {"protocol", session::to_string(service.protocol)},
-                        {"port", service.port},
-                        {"instances", std::move(instances)}});
+    json entry{{"name", name},
+               {"protocol", session::to_string(service.protocol)},
+               {"port", service.port},
+               {"instances", std::move(instances)}};
+    const std::string own = auto_forward == nullptr ? "" : auto_forward->address_of(name);
+    if (!own.empty()) entry["auto_forward"] = own;
+    services.push_back(std::move(entry));
   }
   return services;
 }
@@ -54,17 +57,18 @@ json failures_report(const Engine& engine, base::Time now) {
 
 }  // namespace
 
-json status_report(const Engine& engine, const std::vector<std::unique_ptr<Forward>>& forwards,
-                   base::Time now) {
+json status_report(const Engine& engine, const Doors& doors, base::Time now) {
   json report = bridge::node_report(engine.node());
-  report["services"] = services_report(engine.catalog());
+  report["services"] = services_report(engine.catalog(), doors.auto_forward);
   json listeners = json::array();
-  for (const auto& forward : forwards) {
+  for (const auto& forward : doors.forwards) {
     listeners.push_back({{"listen", forward->to_string()},
                          {"service", forward->service()},
                          {"connections", forward->connections()}});
   }
   report["forwards"] = std::move(listeners);
+  report["socks"] =
+      doors.socks == nullptr ? json() : json(doors.socks->local_address().to_string());
   report["flows"] = flows_report(engine, now);
   report["failures"] = failures_report(engine, now);
   return report;

@@ -23,11 +23,13 @@ int set_buffer(int fd, int force, int plain, int size) {
 // DF on every packet, and no kernel guess at the path MTU: QUIC finds it out itself (RFC 9000 §14).
 // A [::] socket has both halves, so both families' options are set and the wrong ones fail quietly.
 void set_options(int fd, bool v6, const UdpSocket::Options& options) {
-  set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+  const int v4_discovery = options.dont_fragment ? IP_PMTUDISC_PROBE : IP_PMTUDISC_DONT;
+  const int v6_discovery = options.dont_fragment ? IPV6_PMTUDISC_PROBE : IPV6_PMTUDISC_DONT;
+  set_option(fd, IPPROTO_IP, IP_MTU_DISCOVER, v4_discovery);
   set_option(fd, IPPROTO_IP, IP_RECVTOS, 1);
   set_option(fd, IPPROTO_IP, IP_PKTINFO, 1);
   if (v6) {
-    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
+    set_option(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, v6_discovery);
     set_option(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
     set_option(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
   }

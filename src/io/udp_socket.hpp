@@ -85,6 +85,8 @@ class UdpSocket {
     int receive_buffer = 4 << 20;  // asked for; the kernel may give less
     int send_buffer = 4 << 20;
     bool gso = true;  // off: always sendmmsg
+    // DF on every packet, as QUIC wants it. Off: IP fragments what exceeds the path's MTU.
+    bool dont_fragment = true;
     bool gro = true;
   };
 
