@@ -9,7 +9,6 @@ run. Prints a table and stores JSON. Root only. Touches nothing outside the name
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
@@ -104,10 +103,9 @@ class Bench:
         sh(str(self.bin / "ztna"), *argv)
 
     def status(self, name: str) -> dict:
-        with contextlib.suppress(Exception):
-            return json.loads(sh("curl", "-s", "--unix-socket", str(self.dir / f"{name}.sock"),
-                                 "http://localhost/v1/status"))
-        return {}
+        text = sh("curl", "-s", "--unix-socket", str(self.dir / f"{name}.sock"),
+                  "http://localhost/v1/status", check=False)
+        return json.loads(text) if text else {}
 
     def wait(self, name: str, condition, what: str):
         for _ in range(500):
