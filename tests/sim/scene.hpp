@@ -36,6 +36,7 @@ struct SceneOptions {
 class Scene {
  public:
   explicit Scene(SceneOptions options = {});
+  ~Scene() { world.stop(); }  // the parts tell their clients that they go
 
   World world;
   Machine* relay = nullptr;

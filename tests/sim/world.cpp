@@ -68,7 +68,7 @@ World::World(std::uint64_t seed)
       weather_(mix(~seed)),
       buffer_(base::transmit_buffer_size) {}
 
-World::~World() {
+void World::stop() {
   for (const auto& machine : machines_) machine->part_.reset();
 }
 

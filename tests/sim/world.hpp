@@ -86,11 +86,14 @@ class Machine {
 class World {
  public:
   explicit World(std::uint64_t seed);
-  ~World();
+  ~World() { stop(); }
   World(const World&) = delete;
   World& operator=(const World&) = delete;
 
   Machine& add_machine(const std::string& name, const base::Address& address);
+
+  // Every part ends, as if its process were killed.
+  void stop();
 
   [[nodiscard]] Time now() const { return now_; }
   // Civil time of this world, for certificates.
