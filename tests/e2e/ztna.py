@@ -314,3 +314,15 @@ def is_reset(connection: socket.socket, timeout: float = 10.0) -> bool:
     except (ConnectionResetError, BrokenPipeError):
         return True
     return False
+
+
+def reset_at(port: int, timeout: float = 10.0) -> float | None:
+    """Connects, and reads until the end. The seconds until a reset; None for an orderly end."""
+    started = time.monotonic()
+    try:
+        # A reset may come before connect() has returned.
+        with socket.create_connection(("127.0.0.1", port), timeout) as connection:
+            reset = is_reset(connection, timeout)
+    except ConnectionResetError:
+        reset = True
+    return time.monotonic() - started if reset else None
