@@ -65,7 +65,7 @@ base::Status add_single_service(const SingleService& single, ConnectorOptions& o
         options.services.empty()) {
       return incomplete("service-id", "--local-addr");
     }
-    merged.warnings.push_back(
+    merged.warnings.emplace_back(
         "environment variable SERVICE_ID: ignored, --local-addr is not given and --service is");
     return {};
   }

@@ -8,8 +8,6 @@
 
 #include "config/config.hpp"
 
-extern char** environ;
-
 namespace ztna::config {
 namespace {
 

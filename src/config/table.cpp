@@ -61,7 +61,7 @@ Option& Table::toggle(std::string name, bool& into, std::string help) {
 
 Option& Table::text(std::string name, std::string meta, std::string& into, std::string help) {
   auto set = [&into, meta](const std::string& value) { return take_text(value, meta, into); };
-  return add(std::move(name), Kind::text, meta, unless_empty(into), std::move(set),
+  return add(std::move(name), Kind::text, std::move(meta), unless_empty(into), std::move(set),
              std::move(help));
 }
 

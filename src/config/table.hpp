@@ -36,8 +36,8 @@ struct Option {
   std::function<base::Status(const std::string& value)> set;
 
   Option& alias(std::string flag) { return aliases.push_back(std::move(flag)), *this; }
-  Option& variable(std::string name_) {
-    return environment_aliases.push_back(std::move(name_)), *this;
+  Option& variable(std::string other) {
+    return environment_aliases.push_back(std::move(other)), *this;
   }
   Option& note(std::string text) { return initial_note = std::move(text), *this; }
 };

@@ -119,7 +119,7 @@ class Surroundings {
   [[nodiscard]] bool any_text() const { return inside_ != 0; }
   void step(char c) {
     if (c == '\n') {
-      inside_ = 0;
+      *this = {};
     } else if (escaped_) {
       escaped_ = false;
     } else if (inside_ == 0) {
@@ -129,7 +129,6 @@ class Surroundings {
     } else if (inside_ == c && c != '#') {
       inside_ = 0;
     }
-    if (c == '\n') escaped_ = false;
   }
 
  private:

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <numeric>
+#include <ranges>
 
 #include "identity/principal.hpp"
 
@@ -139,10 +140,10 @@ Result<base::Duration> parse_duration(std::string_view text, base::Duration leas
 }
 
 std::string format_duration(base::Duration duration) {
-  for (auto unit = units.rbegin(); unit != units.rend(); ++unit) {
-    if (duration % unit->size != base::Duration::zero()) continue;
+  for (const Unit& unit : std::ranges::reverse_view(units)) {
+    if (duration % unit.size != base::Duration::zero()) continue;
     if (duration == base::Duration::zero()) return "0s";
-    return std::to_string(duration / unit->size) + std::string(unit->name);
+    return std::to_string(duration / unit.size) + std::string(unit.name);
   }
   return std::to_string(duration / units[0].size) + "ms";
 }
