@@ -76,7 +76,9 @@ base::Status Frame::Impl::open() {
   trust = std::move(*loaded);
   // The doors before the audit log: that is the one thing which leaves a file behind.
   if (auto status = doors.open(options.common); !status) return status;
-  if (auto status = audit_log.open(options.common.audit_log); !status) return status;
+  if (const auto status = audit_log.open(options.common.audit_log); !status) {
+    return base::fail(status.error().code, status.error().message(), "--audit-log");
+  }
   return handle_signals();
 }
 

@@ -83,7 +83,6 @@ base::Status Shell::bind() {
       return tl::unexpected(error);
     }
     add_concrete(listen_, *id, pump_.local_address(*id));
-    logging::info("Listening", {{"address", pump_.local_address(*id).to_string()}, {"for", flag}});
     return {};
   };
   for (const base::Address& address : options_.listen) {
@@ -91,6 +90,11 @@ base::Status Shell::bind() {
   }
   for (const base::Address& address : options_.alt_listen) {
     if (auto bound = add(address, "--alt-listen"); !bound) return bound;
+  }
+  // Only now: a start that fails says one line, what failed.
+  for (base::SocketId id = 0; id < pump_.socket_count(); ++id) {
+    const char* flag = id < options_.listen.size() ? "--listen" : "--alt-listen";
+    logging::info("Listening", {{"address", pump_.local_address(id).to_string()}, {"for", flag}});
   }
   return {};
 }
