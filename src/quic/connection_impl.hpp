@@ -47,7 +47,7 @@ struct Connection::Impl {
   enum class Step { packet_done, go_on };
   [[nodiscard]] Step write_stream(Writing& packet, Stream& stream);
   [[nodiscard]] Step write_datagram(Writing& packet);
-  [[nodiscard]] Step write_rest(Writing& packet);
+  [[nodiscard]] Step write_rest(Writing& packet) const;
   [[nodiscard]] bool next_datagram(DatagramSource::Item& item);
   void update_keys_in_time(ngtcp2_tstamp ts);
   void look_for_stopped_streams(ngtcp2_tstamp ts);

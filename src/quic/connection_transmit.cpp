@@ -16,6 +16,7 @@ constexpr std::size_t max_batch = 62 * 1024;
 }  // namespace
 
 struct Connection::Impl::Writing {
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): by ngtcp2_path_storage_zero()
   explicit Writing(base::MutableBytes buffer, ngtcp2_tstamp at) : out(buffer), ts(at) {
     ngtcp2_path_storage_zero(&storage);
   }
@@ -103,7 +104,7 @@ Connection::Impl::Step Connection::Impl::write_datagram(Writing& packet) {
   return Step::packet_done;
 }
 
-Connection::Impl::Step Connection::Impl::write_rest(Writing& packet) {
+Connection::Impl::Step Connection::Impl::write_rest(Writing& packet) const {
   packet.size =
       ngtcp2_conn_writev_stream(conn.get(), &packet.storage.path, &packet.info, packet.out.data(),
                                 packet.out.size(), nullptr, 0, -1, nullptr, 0, packet.ts);
@@ -114,15 +115,16 @@ Connection::Impl::Packet Connection::Impl::write_packet(base::MutableBytes out, 
   Writing packet(out, ts);
   Step step = Step::go_on;
   while (step == Step::go_on) {
+    const bool datagram_next = established && !packet.datagrams_over;
     Stream* stream = nullptr;
-    if (established && !packet.streams_over) stream = streams.next_urgent();
+    if (established && !packet.streams_over) {
+      stream = streams.next_urgent();
+      if (stream == nullptr && !datagram_next) stream = streams.next_ordinary();
+    }
     if (stream != nullptr) {
       step = write_stream(packet, *stream);
-    } else if (established && !packet.datagrams_over) {
+    } else if (datagram_next) {
       step = write_datagram(packet);
-    } else if (established && !packet.streams_over &&
-               (stream = streams.next_ordinary()) != nullptr) {
-      step = write_stream(packet, *stream);
     } else {
       step = write_rest(packet);
     }

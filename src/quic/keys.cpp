@@ -135,7 +135,7 @@ bool expand_label(base::MutableBytes out, base::BytesView secret, std::string_vi
                   base::BytesView context) {
   // struct { uint16 length; opaque label<7..255> = "tls13 " + Label; opaque context<0..255>; }
   constexpr std::string_view prefix = "tls13 ";
-  std::array<std::uint8_t, 2 + 1 + 255 + 1 + 255> info;
+  std::array<std::uint8_t, 2 + 1 + 255 + 1 + 255> info{};
   if (prefix.size() + label.size() > 255 || context.size() > 255) return false;
   std::size_t size = 0;
   base::store_be16(info.data(), static_cast<std::uint16_t>(out.size()));

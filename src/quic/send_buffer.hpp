@@ -15,6 +15,7 @@ namespace ztna::quic {
 
 inline constexpr std::size_t chunk_size = 16 * 1024;
 
+// NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): 16 KiB that append() fills
 struct Chunk {
   Chunk* next = nullptr;
   std::array<std::uint8_t, chunk_size> octets;

@@ -28,7 +28,7 @@ class SyntheticPath {
   }
 
   [[nodiscard]] static PathId id_of(const ngtcp2_path& path) {
-    ngtcp2_sockaddr_in6 address;
+    ngtcp2_sockaddr_in6 address{};
     if (path.local.addrlen != sizeof address) return {};
     std::memcpy(&address, path.local.addr, sizeof address);
     return {base::load_be32(address.sin6_addr.s6_addr + 12)};
@@ -36,7 +36,6 @@ class SyntheticPath {
 
  private:
   static void fill(ngtcp2_sockaddr_in6& address, std::uint8_t side, PathId id) {
-    std::memset(&address, 0, sizeof address);
     address.sin6_family = NGTCP2_AF_INET6;
     address.sin6_port = 1;
     address.sin6_addr.s6_addr[0] = 0xfd;
@@ -44,8 +43,8 @@ class SyntheticPath {
     base::store_be32(address.sin6_addr.s6_addr + 12, id.value);
   }
 
-  ngtcp2_sockaddr_in6 local_;
-  ngtcp2_sockaddr_in6 remote_;
+  ngtcp2_sockaddr_in6 local_{};
+  ngtcp2_sockaddr_in6 remote_{};
   ngtcp2_path path_{};
 };
 

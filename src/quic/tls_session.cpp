@@ -120,7 +120,7 @@ struct TlsSession::Hooks {
   }
 
   static int send_parameters(gnutls_session_t session, gnutls_buffer_t out) {
-    std::array<std::uint8_t, 512> buffer;
+    std::array<std::uint8_t, 512> buffer{};
     const auto size = ngtcp2_conn_encode_local_transport_params(self(session).conn_, buffer.data(),
                                                                 buffer.size());
     if (size < 0) return -1;
@@ -263,8 +263,8 @@ std::optional<TlsSession::Outcome> TlsSession::outcome() const {
 base::Result<base::Secret<32>> tls_export(base::BytesView exporter_secret, std::string_view label,
                                           base::BytesView context) {
   // HKDF-Expand-Label(Derive-Secret(Secret, label, ""), "exporter", Hash(context_value), length)
-  std::array<std::uint8_t, 32> empty_hash;
-  std::array<std::uint8_t, 32> context_hash;
+  std::array<std::uint8_t, 32> empty_hash{};
+  std::array<std::uint8_t, 32> context_hash{};
   base::Secret<32> derived;
   base::Secret<32> out;
   if (gnutls_hash_fast(GNUTLS_DIG_SHA256, "", 0, empty_hash.data()) != 0 ||
