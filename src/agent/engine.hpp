@@ -124,8 +124,8 @@ class Engine final : private node::NodeOwner {
   void on_uplink_down(node::Uplink& uplink, const std::string& reason) override;
   void on_uplink_attempt_failed(node::Uplink& uplink, const std::string& reason) override;
   void on_uplink_message(node::Uplink& uplink, const node::proto::Message& message) override;
-  void on_session_opened(std::uint64_t request, session::Session& session) override;
-  void on_session_refused(std::uint64_t request, node::proto::Reason reason,
+  void on_session_opened(std::uint64_t number, session::Session& session) override;
+  void on_session_refused(std::uint64_t number, node::proto::Reason reason,
                           const std::string& text) override;
   void on_session_relay(session::Session& session, bool available) override;
   void on_session_ready(session::Session& session) override;

@@ -146,7 +146,7 @@ class Session final : private quic::Handler {
   void on_stream_reset(StreamId id, std::uint64_t code) override;
   void on_stop_sending(StreamId id, std::uint64_t code) override;
   void on_stream_closed(StreamId id) override;
-  void on_datagram(base::BytesView payload) override;
+  void on_datagram(base::BytesView datagram) override;
   void on_connection_id_added(const quic::ConnectionId& id) override;
   void on_connection_id_removed(const quic::ConnectionId& id) override;
   void on_closed(const quic::CloseInfo& info) override;
