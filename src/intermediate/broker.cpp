@@ -18,8 +18,8 @@ std::uint32_t relay_rtt_us(const Peer& a, const Peer& b) {
 
 // --- offers
 
-std::vector<directory::Service> Broker::allowed_offer(Peer& connector, const proto::Offer& offer,
-                                                      base::Time /*now*/) {
+std::vector<directory::Service> Broker::allowed_offer(Peer& connector,
+                                                      const proto::Offer& offer) const {
   std::vector<directory::Service> services;
   for (const proto::OfferedService& offered : offer.services()) {
     const bool well_formed =
@@ -42,8 +42,8 @@ std::vector<directory::Service> Broker::allowed_offer(Peer& connector, const pro
   return services;
 }
 
-void Broker::offer(Peer& connector, const proto::Offer& offer, base::Time now) {
-  std::vector<directory::Service> wanted = allowed_offer(connector, offer, now);
+void Broker::offer(Peer& connector, const proto::Offer& offer) {
+  std::vector<directory::Service> wanted = allowed_offer(connector, offer);
   offers_[connector.key()] = wanted;
   std::erase_if(wanted, [&](const directory::Service& service) {
     const policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);

@@ -62,7 +62,7 @@ class Broker {
       : host_(host), limits_(limits), random_(random) {}
 
   // --- messages of registered peers
-  void offer(Peer& connector, const proto::Offer& offer, base::Time now);
+  void offer(Peer& connector, const proto::Offer& offer);
   void open(Peer& agent, const proto::OpenSession& open, base::Time now);
   void claim(Peer& peer, const proto::ClaimSession& claim, base::Time now);
   void close(Peer& peer, const proto::CloseSession& close, base::Time now);
@@ -136,8 +136,7 @@ class Broker {
   };
 
   [[nodiscard]] std::vector<directory::Service> allowed_offer(Peer& connector,
-                                                              const proto::Offer& offer,
-                                                              base::Time now);
+                                                              const proto::Offer& offer) const;
   [[nodiscard]] Peer* choose(const std::string& service, base::BytesView incarnation) const;
   Session& create(const base::SessionId& id, Peer& agent, Peer& connector, base::Time now);
   Session* between(const Peer& agent, const Peer& connector);

@@ -315,7 +315,7 @@ void Engine::on_peer_message(Peer& peer, const proto::Message& message) {
   const bool is_agent = peer.principal().role == identity::Role::agent;
   switch (message.body_case()) {
     case proto::Message::kOffer:
-      if (!is_agent) broker_.offer(peer, message.offer(), now_);
+      if (!is_agent) broker_.offer(peer, message.offer());
       break;
     case proto::Message::kOpenSession:
       if (is_agent) broker_.open(peer, message.open_session(), now_);
