@@ -10,6 +10,7 @@ void TcpBridge::adopt(io::TcpStream stream) {
 }
 
 void TcpBridge::connect(io::Loop& loop, const base::HostPort& to, base::Duration timeout) {
+  connecting_ = true;
   stream_ = io::TcpStream::connect(loop, to, timeout, *this);
 }
 
@@ -45,6 +46,7 @@ void TcpBridge::flow_ended(session::FlowEnd end) {
 // --- from the socket
 
 void TcpBridge::on_connected() {
+  connecting_ = false;
   owner_.on_bridge_connected(id_);
   flush();
   port_.pump();
@@ -87,7 +89,7 @@ void TcpBridge::on_closed(io::TcpStream::CloseReason reason) {
 }
 
 void TcpBridge::flush() {
-  if (over_) return;
+  if (over_ || connecting_) return;
   if (waiting_at_ < waiting_.size()) {
     const std::size_t written = stream_.write(base::BytesView(waiting_).subspan(waiting_at_));
     waiting_at_ += written;

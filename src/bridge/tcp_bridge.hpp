@@ -63,6 +63,7 @@ class TcpBridge final : private io::TcpStream::Handler {
   io::TcpStream stream_;
   base::Bytes waiting_;  // for the socket
   std::size_t waiting_at_ = 0;
+  bool connecting_ = false;  // what waits, a FIN included, goes out once connected
   bool flow_alive_ = true;
   bool fin_wanted_ = false;  // FIN to the socket once `waiting_` is out
   bool fin_sent_ = false;
