@@ -74,11 +74,12 @@ def redis(world: World):
 class UdpEcho:
     """Echoes datagrams, on one thread, until closed."""
 
-    def __init__(self, host: str = "127.0.0.1"):
+    def __init__(self, host: str = "127.0.0.1", port: int = 0):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4 << 20)
-        self.socket.bind((host, 0))
-        self.port = self.socket.getsockname()[1]
+        self.socket.bind((host, port))
+        self.host, self.port = self.socket.getsockname()
+        self.closing = False
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -86,13 +87,16 @@ class UdpEcho:
         with contextlib.suppress(OSError):
             while True:
                 data, source = self.socket.recvfrom(65536)
-                if data == b"" and source == self.socket.getsockname():
+                if self.closing:
                     return
                 self.socket.sendto(data, source)
 
     def close(self):
-        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            s.sendto(b"", ("127.0.0.1", self.port))
+        """Returns when the port is free again: a thread in recvfrom() would keep it."""
+        self.closing = True
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"", (self.host, self.port))
+        self.thread.join(10)
         self.socket.close()
 
 
