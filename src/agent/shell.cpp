@@ -73,7 +73,6 @@ base::Status Shell::open_doors() {
       error.where = "--forward " + wanted.to_string();
       return tl::unexpected(error);
     }
-    logging::info("Forwarding " + (*forward)->to_string() + " to service " + wanted.service);
     forwards_.push_back(std::move(*forward));
   }
   if (options_.socks) {
@@ -83,10 +82,14 @@ base::Status Shell::open_doors() {
       error.where = "--socks " + options_.socks->to_string();
       return tl::unexpected(error);
     }
-    logging::info("SOCKS5 on " + (*socks)->local_address().to_string());
     socks_ = std::move(*socks);
   }
   if (options_.auto_forward) auto_forward_ = std::make_unique<AutoForward>(context_, last_door_);
+  // Only now: a start that fails says one line, what failed.
+  for (const auto& forward : forwards_) {
+    logging::info("Forwarding " + forward->to_string() + " to service " + forward->service());
+  }
+  if (socks_) logging::info("SOCKS5 on " + socks_->local_address().to_string());
   return {};
 }
 
