@@ -109,6 +109,23 @@ TEST(Faults, OutageOfTheNetworkIsSurvived) {
   }
 }
 
+// Nothing reaches the Connector, but its farewell to the silent uplink reaches the Intermediate.
+// That is no end of its sessions: it dials again and claims them.
+TEST(Faults, OneWayOutageIsSurvived) {
+  Scene scene;
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open(
+      {.service = "source", .size = 3'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+  scene.world.idle(500ms);
+  scene.world.filter = [&](const Machine&, const Machine& to, base::BytesView) {
+    return &to != scene.connectors[0];
+  };
+  scene.world.idle(5s);
+  scene.world.filter = nullptr;
+  ASSERT_TRUE(scene.finish(client, 60s));
+  EXPECT_TRUE(client.complete()) << client.text();
+}
+
 // An Agent that starts before its Intermediate keeps trying; flows meanwhile end with a reason.
 TEST(Faults, AgentWaitsForItsIntermediate) {
   Scene scene;
