@@ -43,6 +43,7 @@ class Shell final : private io::PacketPump::Engine {
   void expire(base::Time now) override;
   [[nodiscard]] base::Time next_deadline() const override;
   [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, base::Time now) override;
+  void deliver() override { flows_.write_gathered(); }
   void after_round(base::Time now) override;
 
   [[nodiscard]] base::Status open_doors();

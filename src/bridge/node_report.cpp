@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "io/loop.hpp"
 #include "logging/logging.hpp"
 
 namespace ztna::bridge {
@@ -66,6 +67,10 @@ nlohmann::json node_report(const node::Node& node) {
                         {"packets_lost", stats.packets_lost},
                         {"bytes_sent", c.relay_bytes_sent},
                         {"bytes_received", c.relay_bytes_received}});
+    if (session->state() == Session::State::ready) {
+      const base::Duration age = io::Loop::now() - session->ready_since();
+      sessions.back()["age_s"] = age / std::chrono::seconds(1);
+    }
   }
   return {{"uplinks", std::move(uplinks)}, {"sessions", std::move(sessions)}};
 }

@@ -1,6 +1,6 @@
 #include "bridge/tcp_bridge.hpp"
 
-#include <algorithm>
+#include <utility>
 
 namespace ztna::bridge {
 
@@ -18,11 +18,13 @@ void TcpBridge::connect(io::Loop& loop, const base::HostPort& to, base::Duration
 
 void TcpBridge::flow_data(base::BytesView data) {
   if (over_) return;
-  std::size_t written = 0;
-  if (waiting_at_ == waiting_.size()) written = stream_.write(data);
-  if (written > 0) port_.flow_consume(id_, written);
-  const base::BytesView rest = data.subspan(written);
-  waiting_.insert(waiting_.end(), rest.begin(), rest.end());
+  waiting_.insert(waiting_.end(), data.begin(), data.end());
+  if (!std::exchange(gathering_, true)) port_.gather(*this);
+}
+
+void TcpBridge::write_gathered() {
+  gathering_ = false;
+  flush();
 }
 
 void TcpBridge::flow_fin() {
@@ -94,7 +96,7 @@ void TcpBridge::flush() {
     const std::size_t written = stream_.write(base::BytesView(waiting_).subspan(waiting_at_));
     waiting_at_ += written;
     if (flow_alive_ && written > 0) port_.flow_consume(id_, written);
-    if (waiting_at_ < waiting_.size()) return;
+    if (waiting_at_ < waiting_.size()) return compact();
   }
   waiting_.clear();
   waiting_at_ = 0;
@@ -106,6 +108,13 @@ void TcpBridge::flush() {
     stream_.close();
     over();
   }
+}
+
+// A reader that never quite catches up must not make the buffer grow for ever.
+void TcpBridge::compact() {
+  if (waiting_at_ < waiting_.size() / 2) return;
+  waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(waiting_at_));
+  waiting_at_ = 0;
 }
 
 void TcpBridge::over() {

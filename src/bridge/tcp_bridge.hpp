@@ -17,7 +17,7 @@
 
 namespace ztna::bridge {
 
-class TcpBridge final : private io::TcpStream::Handler {
+class TcpBridge final : private io::TcpStream::Handler, private Gatherer {
  public:
   class Owner {
    public:
@@ -31,6 +31,10 @@ class TcpBridge final : private io::TcpStream::Handler {
 
   TcpBridge(FlowPort& port, Owner& owner, session::FlowId id)
       : port_(port), owner_(owner), id_(id) {}
+
+  ~TcpBridge() override {
+    if (gathering_) port_.forget(*this);
+  }
 
   // Exactly one of these.
   void adopt(io::TcpStream stream);
@@ -54,7 +58,9 @@ class TcpBridge final : private io::TcpStream::Handler {
   void on_writable() override;
   void on_closed(io::TcpStream::CloseReason reason) override;
 
+  void write_gathered() override;
   void flush();
+  void compact();
   void over();
 
   FlowPort& port_;
@@ -68,6 +74,7 @@ class TcpBridge final : private io::TcpStream::Handler {
   bool fin_wanted_ = false;  // FIN to the socket once `waiting_` is out
   bool fin_sent_ = false;
   bool over_ = false;
+  bool gathering_ = false;  // write_gathered() is to come
 };
 
 }  // namespace ztna::bridge

@@ -40,6 +40,7 @@ class Shell final : private io::PacketPump::Engine,
   void expire(base::Time now) override;
   [[nodiscard]] base::Time next_deadline() const override;
   [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, base::Time now) override;
+  void deliver() override { write_gathered(); }
   void after_round(base::Time now) override;
   // connector::Handler
   void on_flow_request(FlowId id, const ServiceConfig& service) override;

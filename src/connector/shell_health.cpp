@@ -14,7 +14,7 @@ void HealthCheck::check() { stream_ = io::TcpStream::connect(loop_, backend_, ti
 
 void HealthCheck::conclude(bool healthy) {
   stream_.close();
-  timer_.set(io::Loop::now() + interval);
+  timer_.set(io::Loop::now() + (healthy ? interval : retry));
   report_(healthy);
 }
 

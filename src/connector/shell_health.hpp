@@ -11,6 +11,7 @@ namespace ztna::connector {
 class HealthCheck final : private io::TcpStream::Handler {
  public:
   static constexpr base::Duration interval = std::chrono::seconds(5);
+  static constexpr base::Duration retry = std::chrono::seconds(1);  // while it is down
   static constexpr base::Duration timeout = std::chrono::seconds(2);
 
   // Begins at once; `report` is called after each check.

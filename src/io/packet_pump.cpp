@@ -92,6 +92,7 @@ void PacketPump::pump() {
     again_ = false;
     const base::Time now = Loop::now();
     if (engine_.next_deadline() <= now) engine_.expire(now);
+    engine_.deliver();
     bool open = true;
     if (stuck_.size > 0) {
       open = send(stuck_);

@@ -24,6 +24,8 @@ class PacketPump {
     virtual void expire(base::Time now) = 0;
     [[nodiscard]] virtual base::Time next_deadline() const = 0;
     [[nodiscard]] virtual base::Outgoing transmit(base::MutableBytes buffer, base::Time now) = 0;
+    // Before anything is sent: pass on what receive() gathered.
+    virtual void deliver() {}
     // After each round: audit records, notices, name look-ups.
     virtual void after_round(base::Time now) = 0;
   };
