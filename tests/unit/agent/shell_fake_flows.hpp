@@ -85,6 +85,7 @@ class FakeFlows final : public Flows {
   void later(FlowId id, std::function<void(session::FlowHandler&)> what) {
     loop_.post([this, id, what = std::move(what)] {
       if (auto* const user = user_of(id)) what(*user);
+      write_gathered();
     });
   }
 
