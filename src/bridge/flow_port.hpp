@@ -30,6 +30,7 @@ class FlowPort {
     std::ranges::replace(gatherers_, &gatherer, static_cast<Gatherer*>(nullptr));
   }
   void write_gathered() {
+    // NOLINTNEXTLINE(modernize-loop-convert): more may gather meanwhile
     for (std::size_t i = 0; i < gatherers_.size(); ++i) {
       if (gatherers_[i] != nullptr) gatherers_[i]->write_gathered();
     }
