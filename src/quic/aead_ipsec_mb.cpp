@@ -15,6 +15,7 @@ namespace {
 // The manager is used as a table of functions for this CPU; all state is in the keys.
 class IpsecMbPacketKey final : public PacketKey {
  public:
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): gcm128_pre() does
   IpsecMbPacketKey(const IMB_MGR& functions, const std::uint8_t* key) : functions_(functions) {
     functions_.gcm128_pre(key, &key_);
   }
@@ -22,7 +23,7 @@ class IpsecMbPacketKey final : public PacketKey {
 
   bool seal(std::uint8_t* out, base::BytesView plaintext, const std::uint8_t* nonce,
             base::BytesView associated) override {
-    gcm_context_data context;
+    gcm_context_data context;  // NOLINT(cppcoreguidelines-pro-type-member-init): output only
     functions_.gcm128_enc(&key_, &context, out, plaintext.data(), plaintext.size(), nonce,
                           associated.data(), associated.size(), out + plaintext.size(),
                           aead_tag_length);
@@ -35,8 +36,8 @@ class IpsecMbPacketKey final : public PacketKey {
     const base::BytesView tag = sealed.last(aead_tag_length);
     const std::size_t size = sealed.size() - aead_tag_length;
     // The library computes the tag and leaves comparing it to us.
-    std::array<std::uint8_t, aead_tag_length> computed;
-    gcm_context_data context;
+    std::array<std::uint8_t, aead_tag_length> computed{};
+    gcm_context_data context;  // NOLINT(cppcoreguidelines-pro-type-member-init): output only
     functions_.gcm128_dec(&key_, &context, out, sealed.data(), size, nonce, associated.data(),
                           associated.size(), computed.data(), computed.size());
     return base::equal_constant_time(tag, computed);
@@ -49,8 +50,9 @@ class IpsecMbPacketKey final : public PacketKey {
 
 class IpsecMbHeaderKey final : public HeaderKey {
  public:
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): keyexp_128() does
   IpsecMbHeaderKey(const IMB_MGR& functions, const std::uint8_t* key) : functions_(functions) {
-    std::array<std::uint8_t, schedule_size> decryption;
+    std::array<std::uint8_t, schedule_size> decryption{};
     functions_.keyexp_128(key, schedule_.data(), decryption.data());
     explicit_bzero(decryption.data(), decryption.size());
   }

@@ -31,6 +31,7 @@ constexpr std::uint8_t fixed_bit = 0x40;  // never greased here (RFC 9443 needs 
 struct SocketAddress {
   ngtcp2_sockaddr_union address;
   ngtcp2_socklen length = 0;
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): the first line does
   explicit SocketAddress(const base::Address& from) {
     std::memset(&address, 0, sizeof address);
     std::array<std::uint8_t, 2> port{};
@@ -151,7 +152,7 @@ Endpoint::Verdict Endpoint::retry(const Initial& initial, const base::Address& f
   const ngtcp2_cid client = to_ngtcp2(initial.scid);
   const ngtcp2_cid original = to_ngtcp2(initial.dcid);
   const ngtcp2_cid own = to_ngtcp2(layout_.make(*random_));
-  std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2> token;
+  std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2> token{};
   const auto token_size = ngtcp2_crypto_generate_retry_token2(
       token.data(), secret.data(), secret.size(), initial.version, &remote.address.sa,
       remote.length, &own, &original, base::to_ns(now));
@@ -171,9 +172,9 @@ Endpoint::Verdict Endpoint::reset_unknown(base::BytesView datagram, const std::u
   if (reset_tokens_ < 1) return drop(Drop::Why::rate_limited);
   reset_tokens_ -= 1;
   const std::size_t size = std::min(usual_reset, datagram.size() - 1);
-  std::array<std::uint8_t, reset_token_length> token;
+  std::array<std::uint8_t, reset_token_length> token{};
   make_reset_token(keys_.reset, ConnectionId::from({dcid, cid_length}), token.data());
-  std::array<std::uint8_t, usual_reset> noise;
+  std::array<std::uint8_t, usual_reset> noise{};
   random_->fill(noise);
   base::Bytes packet(size);
   const auto written = ngtcp2_pkt_write_stateless_reset(packet.data(), packet.size(), token.data(),
