@@ -83,7 +83,7 @@ def test_once(quickstart):
     assert "exactly the octets that the service has" in out
     assert re.search(r"RELAY via 127\.0\.0\.1:\d+, round trip [\d.]+ (ms|s|µs)", out), out
     assert re.search(r"AES-128-GCM \(by [a-z-]+\)", out), out
-    assert re.search(r"carried [\d,]+ packets, [\d,]+ octets", out), out
+    assert re.search(r"intermediate +\w+ [\d,]+ packets, [\d,]+ octets", out), out
     assert "not there" in out, "the Intermediate's memory was searched"
     assert os.listdir(quickstart.temporary) == []
 
