@@ -261,6 +261,7 @@ void Session::close(std::uint64_t code, std::string_view reason, base::Time now)
 
 void Session::on_established(const identity::Principal& /*peer*/) {
   state_ = State::ready;
+  ready_since_ = now_;
   if (role_ == Role::agent) {
     const auto control = connection_->open_stream();
     if (!control || *control != control_stream) return;

@@ -106,6 +106,7 @@ class Session final : private quic::Handler {
 
   // --- what people ask
   [[nodiscard]] State state() const { return state_; }
+  [[nodiscard]] base::Time ready_since() const { return ready_since_; }  // in State::ready
   [[nodiscard]] Role role() const { return role_; }
   [[nodiscard]] const SessionConfig& config() const { return config_; }
   [[nodiscard]] const identity::Principal* peer() const;
@@ -182,6 +183,7 @@ class Session final : private quic::Handler {
   std::unordered_map<StreamId, Flow> flows_;
   base::Time now_{};  // of the call in progress, for callbacks
   base::Time waiting_since_{};
+  base::Time ready_since_{};
   bool wants_transmit_ = false;
   Counters counters_;
 };

@@ -11,11 +11,10 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <ranges>
 
 #include "io/loop.hpp"
 #include "logging/format.hpp"
-
-extern char** environ;
 
 namespace ztna::tool {
 namespace {
@@ -201,7 +200,7 @@ void ProcessGroup::end(Process& process, base::Duration patience) {
 }
 
 std::vector<Process> ProcessGroup::stop(base::Duration patience) {
-  for (auto at = processes_.rbegin(); at != processes_.rend(); ++at) end(*at, patience);
+  for (Process& process : std::ranges::reverse_view(processes_)) end(process, patience);
   std::vector<Process> failures;
   std::ranges::copy_if(processes_, std::back_inserter(failures), &Process::failed);
   processes_.clear();

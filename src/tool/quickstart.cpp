@@ -1,6 +1,7 @@
 #include "tool/quickstart.hpp"
 
 #include <algorithm>
+#include <array>
 #include <ostream>
 
 #include "base/bytes.hpp"
@@ -9,6 +10,7 @@
 #include "tool/control.hpp"
 #include "tool/process.hpp"
 #include "tool/process_memory.hpp"
+#include "tool/quickstart_backend.hpp"
 #include "tool/quickstart_daemons.hpp"
 #include "tool/quickstart_folder.hpp"
 #include "tool/quickstart_page.hpp"
@@ -39,7 +41,6 @@ class Quickstart {
 
  private:
   Status prepare();
-  Status check_backends();
   Status start_all();
   Status start_page();
   Status start(const ProcessPlan& plan, const std::string& what);
@@ -82,28 +83,10 @@ std::vector<std::string> names_of(const std::vector<config::Service>& services) 
   return names;
 }
 
-Status Quickstart::check_backends() {
-  for (const config::Service& service : options_.expose) {
-    if (service.transport != config::Transport::tcp) continue;
-    io::HttpClientRequest request;
-    request.tcp = service.backend;
-    request.timeout = std::chrono::seconds(3);
-    request.method = "HEAD";
-    const auto answer = io::http_request(request);
-    // Anything but "nobody" is the service's own matter.
-    const bool away = !answer && (answer.error().code == ErrorCode::unavailable ||
-                                  answer.error().code == ErrorCode::not_found);
-    if (!away) continue;
-    base::Error error = answer.error();
-    error.what += "; start your service first";
-    error.where = "--expose " + service.name + "=tcp://" + service.backend.to_string();
-    return tl::unexpected(std::move(error));
-  }
-  return {};
-}
-
 Status Quickstart::prepare() {
-  if (auto listening = check_backends(); !listening) return listening;
+  for (const config::Service& service : options_.expose) {
+    if (auto there = check_backend(service); !there) return there;
+  }
   if (auto made = folder_.create(options_.dir); !made) return made;
   report_.folder = folder_.path();
   report_.ztna = options_.self;

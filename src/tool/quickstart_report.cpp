@@ -68,9 +68,9 @@ std::string who_text(const QuickstartReport& report) {
 
 std::string relay_text_of(const QuickstartReport& report) {
   std::vector<std::string> lines{
-      "carried " + format_count(report.relay.packets) + " packets, " +
+      "relayed " + format_count(report.relay.packets) + " packets, " +
           format_count(report.relay.octets) + " octets, of this session, encrypted between",
-      "Agent and Connector; it knows their names and the service's, and has no key"};
+      "Agent and Connector: it knows their names and the service's, but has no key"};
   if (report.memory_searched) {
     lines.push_back("the page's secret was looked for in its memory (" +
                     format_octets(*report.memory_searched) + "): not there;");

@@ -98,7 +98,7 @@ TEST_F(Report, SaysWhoHowAndWhatTheIntermediateSaw) {
       AllOf(HasSubstr("agent alice  ->  web at connector home"),
             HasSubstr("RELAY via 127.0.0.1:9, round trip 0.50 ms"),
             HasSubstr("web: GET / answered 200, 1,234 octets, in 4.3 ms\n"),
-            HasSubstr("AES-128-GCM (by gnutls)"), HasSubstr("carried 30 packets, 4,000 octets")));
+            HasSubstr("AES-128-GCM (by gnutls)"), HasSubstr("relayed 30 packets, 4,000 octets")));
 }
 
 TEST_F(Report, ClaimsOnlyWhatWasLookedAt) {
@@ -233,7 +233,7 @@ TEST_F(QuickstartTest, NobodyListeningIsSaidBeforeAnythingStarts) {
       ztna({"quickstart", "--once", "--dir", "@q", "--expose", "web=tcp://" + nobody.to_string()});
   EXPECT_EQ(outcome.code, 1);
   EXPECT_THAT(outcome.err, AllOf(HasSubstr("--expose web=tcp://" + nobody.to_string()),
-                                 HasSubstr("nobody is listening; start your service first")));
+                                 HasSubstr("nobody is listening there; start your service first")));
   EXPECT_EQ(snapshot(), before);
 }
 

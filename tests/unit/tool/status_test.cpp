@@ -102,7 +102,7 @@ TEST(StatusView, APeerCannotMoveTheCursor) {
       "{\"role\":\"agent\",\"failures\":[{\"service\":\"web\",\"reason\":\"closed\","
       "\"detail\":\"\\u001b[2Jgone\\nagent evil: ready\",\"ago_s\":1}]}");
   EXPECT_THAT(text, Not(HasSubstr("\033")));
-  EXPECT_THAT(text, HasSubstr("\\x1B[2Jgone\\nagent evil: ready"));
+  EXPECT_THAT(text, HasSubstr("\\x1b[2Jgone\\nagent evil: ready"));
 }
 
 TEST(StatusView, WrongTypesAreShownAsMissing) {
