@@ -6,7 +6,7 @@
 #include "logging/logging.hpp"
 
 int main(int argc, char** argv) {
-  using namespace ztna;
+  using namespace ztna;  // NOLINT(google-build-using-namespace): in the program's one function
   static constexpr const char* program = "ztna-agent";
   if (const auto chosen = choose_aead(); !chosen)
     return daemon::fail_start(program, chosen.error());

@@ -1,6 +1,7 @@
 #include "agent/engine.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "node/timeouts.hpp"
 
@@ -471,7 +472,10 @@ void Engine::ask_again(const Uplink& uplink) {
 }
 
 void Engine::on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) {
-  notices_.push_back(node::uplink_attempt_failed(uplink, reason));
+  // The 1st, 2nd, 4th, 8th … in a row: an outage is said, not shouted.
+  if (std::has_single_bit(uplink.failed_attempts())) {
+    notices_.push_back(node::uplink_attempt_failed(uplink, reason));
+  }
   ask_again(uplink);
   for (const auto& [value, flow] : flows_) {
     if (flow.state == State::for_uplink) to_advance_.push_back(flow.id);

@@ -1,6 +1,7 @@
 #include "connector/engine.hpp"
 
 #include <algorithm>
+#include <bit>
 
 #include "node/notice.hpp"
 
@@ -50,7 +51,10 @@ void Engine::on_uplink_down(Uplink& uplink, const std::string& reason) {
 }
 
 void Engine::on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) {
-  notices_.push_back(node::uplink_attempt_failed(uplink, reason));
+  // The 1st, 2nd, 4th, 8th … in a row: an outage is said, not shouted.
+  if (std::has_single_bit(uplink.failed_attempts())) {
+    notices_.push_back(node::uplink_attempt_failed(uplink, reason));
+  }
 }
 
 void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {

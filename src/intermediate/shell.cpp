@@ -39,9 +39,9 @@ void add_concrete(std::vector<ListenAddress>& listen, base::SocketId socket,
 
 }  // namespace
 
-Shell::Shell(daemon::Frame& frame, const config::IntermediateOptions& options)
+Shell::Shell(daemon::Frame& frame, config::IntermediateOptions options)
     : frame_(frame),
-      options_(options),
+      options_(std::move(options)),
       pump_(frame.loop(), *this),
       started_(io::Loop::now()),
       wall_timer_(frame.loop(), [this] { refresh_wall(); }),

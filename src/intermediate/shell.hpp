@@ -21,7 +21,7 @@ class Shell final : private io::PacketPump::Engine {
   [[nodiscard]] int run();
 
  private:
-  Shell(daemon::Frame& frame, const config::IntermediateOptions& options);
+  Shell(daemon::Frame& frame, config::IntermediateOptions options);
 
   void receive(const base::Incoming& packet, base::Time now) override;
   void expire(base::Time now) override;

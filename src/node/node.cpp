@@ -85,6 +85,7 @@ void Node::set_credentials(std::shared_ptr<const identity::Credentials> credenti
   config_.credentials = credentials;
   for (const auto& uplink : uplinks_) {
     uplink->set_credentials(credentials);
+    uplink->hurry(now);
     if (uplink->peer() == nullptr) continue;
     const auto trusted =
         credentials->still_trusts(uplink->peer_certificate(), *uplink->peer(), wall_.now(now));

@@ -30,7 +30,9 @@ Notice uplink_down(const Uplink& uplink, const std::string& reason) {
 Notice uplink_attempt_failed(const Uplink& uplink, const std::string& reason) {
   return {true,
           "Cannot reach the Intermediate yet; trying again",
-          {{"intermediate", uplink.name()}, {"reason", reason}}};
+          {{"intermediate", uplink.name()},
+           {"reason", reason},
+           {"attempts", std::to_string(uplink.failed_attempts())}}};
 }
 
 Notice refused(const Uplink& uplink, const std::string& text) {

@@ -1,6 +1,7 @@
 #include "node/uplink.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "node/timeouts.hpp"
 #include "session/session.hpp"
@@ -142,6 +143,7 @@ void Uplink::schedule_retry(base::Time now) {
     const bool young = now - outage_since_ < timeouts::outage_young;
     pause_ = std::min(pause_ * 2, young ? timeouts::retry_young : timeouts::retry_max);
   }
+  if (std::exchange(turned_away_, false)) pause_ = timeouts::retry_max;
   // ± 50 %, so that a fleet does not come back in one moment.
   const auto jitter = static_cast<std::int64_t>(config_.random->u64() % 1001);
   state_ = State::waiting;
@@ -164,6 +166,7 @@ void Uplink::settle(base::Time now) {
     last_up_ = now;
   } else {
     ever_failed_ = true;
+    ++failed_attempts_;
     attempt_ = std::min(attempt_ * 2, timeouts::connect_attempt_max);
   }
   control_ = -1;
@@ -351,6 +354,7 @@ void Uplink::on_message(const proto::Message& message) {
       ++connects_;
       attempt_ = timeouts::connect_attempt;
       outage_since_ = {};
+      failed_attempts_ = 0;
       last_error_.clear();
       last_rtt_ = connection_->stats().smoothed_rtt;
       last_up_ = now_;
@@ -358,6 +362,7 @@ void Uplink::on_message(const proto::Message& message) {
       return;
     case proto::Message::kRefused:
       if (message.refused().fatal()) {
+        turned_away_ = message.refused().reason() != proto::REASON_DRAINING;
         return end("refused by " + name_ + ": " + message.refused().text().substr(0, 200));
       }
       break;
@@ -395,6 +400,9 @@ void Uplink::on_connection_id_removed(const quic::ConnectionId& id) { endpoint_.
 void Uplink::on_closed(const quic::CloseInfo& info) {
   denied_ = info.cause == quic::CloseCause::peer && info.application &&
             info.code == session::close_denied;
+  // A TLS alert (RFC 9001 §4.8): one of us does not accept the other's certificate.
+  turned_away_ = turned_away_ || denied_ ||
+                 (info.cause == quic::CloseCause::handshake && info.code >> 8 == 1);
   end(std::string(quic::to_string(info.cause)) + ": " + info.reason);
 }
 

@@ -122,6 +122,8 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] const std::string& last_error() const { return last_error_; }
   [[nodiscard]] const relay::FairQueue::Counters& relay_counters() const { return relay_counters_; }
   [[nodiscard]] std::uint64_t connects() const { return connects_; }
+  // In a row, since it was last up.
+  [[nodiscard]] std::uint64_t failed_attempts() const { return failed_attempts_; }
   [[nodiscard]] quic::Endpoint::Handle handle() const;
   // The sockets for each family; set by the owner before the first dial.
   void set_sockets(std::optional<base::SocketId> v4, std::optional<base::SocketId> v6);
@@ -179,6 +181,8 @@ class Uplink final : private quic::Handler {
   base::Duration attempt_ = {};
   base::Duration last_rtt_{};
   bool ever_failed_ = false;
+  bool turned_away_ = false;  // by identity or policy: asking again soon would not help
+  std::uint64_t failed_attempts_ = 0;
   bool denied_ = false;
   std::uint64_t connects_ = 0;
   std::size_t sessions_ = 0;
