@@ -40,7 +40,7 @@ class UdpFlows final : private session::FlowHandler {
   // Call Flows::pump() after a batch of these.
   void send(const Key& key, const std::string& service, base::BytesView payload, base::Time now) {
     const auto found = by_key_.find(key);
-    const At at = found == by_key_.end() ? add(key) : found->second;
+    const auto at = found == by_key_.end() ? add(key) : found->second;
     touch(at, now);
     if (!alive(*at)) {
       if (now < at->retry_at) return;
@@ -71,7 +71,7 @@ class UdpFlows final : private session::FlowHandler {
 
   At add(const Key& key) {
     if (by_key_.size() >= limits_.max_associations) remove(associations_.begin());
-    const At at = associations_.insert(associations_.end(), Association{.key = key});
+    const auto at = associations_.insert(associations_.end(), Association{.key = key});
     by_key_.emplace(key, at);
     return at;
   }
