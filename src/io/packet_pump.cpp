@@ -107,8 +107,8 @@ void PacketPump::pump() {
     engine_.after_round(now);
   } while (again_);
   pumping_ = false;
-  // Deadlines move with every packet, mostly later: a timer that fires early finds nothing to do and
-  // is set anew, which costs less than a system call for each packet.
+  // Deadlines move with every packet, mostly later: a timer that fires early finds nothing to do
+  // and is set anew, which costs less than a system call for each packet.
   const base::Time next = engine_.next_deadline();
   if (next < timer_.deadline()) timer_.set(next);
 }

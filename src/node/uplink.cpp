@@ -401,8 +401,8 @@ void Uplink::on_closed(const quic::CloseInfo& info) {
   denied_ = info.cause == quic::CloseCause::peer && info.application &&
             info.code == session::close_denied;
   // A TLS alert (RFC 9001 §4.8): one of us does not accept the other's certificate.
-  turned_away_ = turned_away_ || denied_ ||
-                 (info.cause == quic::CloseCause::handshake && info.code >> 8 == 1);
+  turned_away_ =
+      turned_away_ || denied_ || (info.cause == quic::CloseCause::handshake && info.code >> 8 == 1);
   end(std::string(quic::to_string(info.cause)) + ": " + info.reason);
 }
 
