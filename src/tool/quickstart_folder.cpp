@@ -19,23 +19,37 @@ namespace {
 namespace fs = std::filesystem;
 using base::ErrorCode;
 
+// Sockets have short paths; asked before anything is made.
+base::Status check_length(const std::string& path, const std::string& where) {
+  const std::size_t longest = path.size() + std::strlen("/intermediate.sock");
+  if (longest < sizeof(sockaddr_un::sun_path)) return {};
+  return base::fail(ErrorCode::invalid_argument,
+                    "is too long for the sockets in it, expected a shorter path", where);
+}
+
 base::Result<std::string> make_temporary() {
   std::error_code error;
-  std::string path = (fs::temp_directory_path(error) / "ztna-quickstart-XXXXXX").string();
-  if (!error && mkdtemp(path.data()) != nullptr) return path;
-  return base::fail(ErrorCode::unavailable, "no temporary folder can be made", path,
-                    error ? error.message() : std::strerror(errno));
+  const fs::path parent = fs::temp_directory_path(error);
+  if (error) {
+    return base::fail(ErrorCode::invalid_argument, "is no folder for temporary files", "TMPDIR",
+                      error.message());
+  }
+  std::string path = (parent / "ztna-quickstart-XXXXXX").string();
+  if (auto fits = check_length(path, path); !fits) return tl::unexpected(fits.error());
+  if (mkdtemp(path.data()) != nullptr) return path;
+  return base::fail(ErrorCode::unavailable, "cannot be made", path, std::strerror(errno));
 }
 
 base::Result<std::string> make_named(const std::string& dir) {
+  const std::string where = "--dir \"" + dir + "\"";
   const auto refused = [&](std::string what, std::string cause = {}) {
-    return base::fail(ErrorCode::invalid_argument, std::move(what), "--dir \"" + dir + "\"",
-                      std::move(cause));
+    return base::fail(ErrorCode::invalid_argument, std::move(what), where, std::move(cause));
   };
   std::error_code error;
   std::string path = fs::absolute(dir, error).lexically_normal().string();
   if (error) return refused("is no usable path", error.message());
   while (path.size() > 1 && path.back() == '/') path.pop_back();
+  if (auto fits = check_length(path, where); !fits) return tl::unexpected(fits.error());
   if (mkdir(path.c_str(), 0700) == 0) return path;
   if (errno != EEXIST) return refused("cannot be made", std::strerror(errno));
   if (!fs::is_directory(path, error)) return refused("is not a folder");
@@ -80,10 +94,7 @@ base::Status QuickstartFolder::create(const std::string& dir) {
   if (!path) return tl::unexpected(path.error());
   path_ = std::move(*path);
   temporary_ = dir.empty();
-  if (socket("intermediate").size() < sizeof(sockaddr_un::sun_path)) return {};
-  return base::fail(ErrorCode::invalid_argument,
-                    "is too long for the sockets in it, expected a shorter path",
-                    dir.empty() ? path_ : "--dir \"" + dir + "\"");
+  return {};
 }
 
 base::Status QuickstartFolder::fill(const std::vector<std::string>& services,

@@ -184,6 +184,14 @@ TEST_F(QuickstartTest, AFolderWithSomethingInItIsLeftAlone) {
   EXPECT_EQ(snapshot(), before);
 }
 
+TEST_F(QuickstartTest, APathTooLongForSocketsMakesNoFolder) {
+  const std::string before = snapshot();
+  const Outcome outcome = quickstart(at(std::string(100, 'a')));
+  EXPECT_EQ(outcome.code, 2);
+  EXPECT_THAT(outcome.err, HasSubstr("is too long for the sockets in it"));
+  EXPECT_EQ(snapshot(), before);
+}
+
 TEST_F(QuickstartTest, ADaemonThatDiesEarlyIsShownWithItsLastWords) {
   std::filesystem::create_directory(at("bin"));
   write("bin/intermediate-server", "#!/bin/sh\necho the sky is falling >&2\nexit 2\n");
