@@ -6,6 +6,7 @@
 
 #include <array>
 
+#include "tool/process_memory.hpp"
 #include "unit/tool/command_fixture.hpp"
 
 namespace ztna::tool {
@@ -104,6 +105,29 @@ TEST_F(ProcessTest, ChildrenDoNotSurviveTheirParent) {
   char nothing = 0;
   EXPECT_EQ(read(ends[0], &nothing, 1), 0);
   close(ends[0]);
+}
+
+// The child puts the text together itself: its command line holds only the pieces.
+TEST_F(ProcessTest, FindsATextInAnothersMemoryAndOnlyWhereItIs) {
+  ProcessGroup group;
+  ASSERT_TRUE(
+      group.start(shell("holder",
+                        "a=f3a9; b=77c1; text=\"needle-$a-$b\"; trap 'exit 0' TERM; echo up; "
+                        "while :; do sleep 0.01; done; echo $text")));
+  wait_for_log(group, "holder", "up\n");
+  const pid_t pid = group.find("holder")->pid;
+  const auto held = search_memory(pid, "needle-f3a9-77c1");
+  ASSERT_TRUE(held) << held.error().message();
+  EXPECT_TRUE(held->found);
+  EXPECT_GT(held->octets, 4096U);
+  const auto other = search_memory(pid, "needle-77c1-f3a9");
+  ASSERT_TRUE(other);
+  EXPECT_FALSE(other->found);
+  EXPECT_TRUE(group.stop(long_enough).empty());
+}
+
+TEST_F(ProcessTest, MemoryThatCannotBeReadIsAnErrorNotAnAbsence) {
+  EXPECT_FALSE(search_memory(-1, "needle"));
 }
 
 TEST(ChildEnvironment, LeavesOutWhatWouldChangeADaemon) {
