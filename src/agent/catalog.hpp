@@ -47,11 +47,11 @@ class Catalog {
   // A flow to this instance failed: it comes last until the penalty is over.
   void penalise(const base::IncarnationId& instance, base::Time now);
 
-  // The instance for the next flow to `service`: the one used last while it is fit; else of those
+  // The instance for the next flow to `name`: the one used last while it is fit; else of those
   // with a live session the one with the lowest RTT; else any fit one, spread over Agents by
   // `spread`. Unfit ones (unhealthy, penalised, in `tried`) only when nothing else is left, and
   // those tried never. Nothing: no instance is known.
-  [[nodiscard]] std::optional<Instance> choose(const std::string& service,
+  [[nodiscard]] std::optional<Instance> choose(const std::string& name,
                                                const std::vector<Candidate>& sessions,
                                                const std::vector<base::IncarnationId>& tried,
                                                std::uint64_t spread, base::Time now) const;
