@@ -278,6 +278,11 @@ TEST(TcpStream, ConnectMayBeAbandoned) {
 }
 
 TEST(TcpListener, OutOfDescriptorsPausesAndRecovers) {
+#ifdef __SANITIZE_ADDRESS__
+  // UBSan's vptr check opens a pipe to see whether memory can be read, and takes the failure that
+  // this test provokes for a broken object.
+  GTEST_SKIP() << "the sanitizers need descriptors themselves; the dev preset runs this";
+#endif
   Loop loop;
   std::vector<std::unique_ptr<Side>> servers;
   auto listener = TcpListener::bind(loop, loopback(), {}, [&](TcpStream stream, const auto&) {
