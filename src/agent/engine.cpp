@@ -63,10 +63,14 @@ void Engine::expire(base::Time now) {
   for (const FlowId id : std::exchange(to_advance_, {})) advance(id);
   std::uint64_t value = 0;
   while (deadlines_.pop_due(now, value)) {
-    const Flow* const flow = find(FlowId{value});
+    Flow* const flow = find(FlowId{value});
     if (flow == nullptr) continue;
     switch (flow->state) {
       case State::for_uplink: end(flow->id, FlowEnd::unavailable, uplink_trouble()); break;
+      case State::for_relay:
+        flow->waited_for_relay = true;
+        advance(flow->id);
+        break;
       case State::for_session:
         end(flow->id, FlowEnd::timed_out, "no session came up in time");
         break;
@@ -115,7 +119,8 @@ FlowId Engine::open_flow(const std::string& service, Protocol protocol, base::Ti
 
 void Engine::advance(FlowId id) {
   Flow* const flow = find(id);
-  if (flow == nullptr || flow->state != State::for_uplink) return;
+  if (flow == nullptr) return;
+  if (flow->state != State::for_uplink && flow->state != State::for_relay) return;
   if (flows_.size() > config_.max_flows) {
     return end(id, FlowEnd::quota, "too many flows on this Agent");
   }
@@ -134,7 +139,25 @@ void Engine::advance(FlowId id) {
     flow->state = State::for_uplink;
     return;
   }
+  const bool relay_may_return =
+      !flow->waited_for_relay &&
+      std::ranges::any_of(node_->sessions(), [&](const Session* session) {
+        return !session->has_relay() && fits(*flow, *session, choice);
+      });
+  if (relay_may_return) {
+    if (flow->state == State::for_relay) return;
+    flow->state = State::for_relay;
+    deadlines_.set(id.value, now_ + timeouts::flow_waits_for_relay);
+    return;
+  }
   ask_for_session(*flow);
+}
+
+bool Engine::fits(const Flow& flow, const Session& session, const std::optional<Instance>& choice) {
+  if (session.state() != Session::State::ready) return false;
+  const base::IncarnationId& instance = session.config().peer_incarnation;
+  if (choice) return instance == choice->incarnation;
+  return session.peer()->may_serve(flow.service) && std::ranges::find(flow.tried, instance) == flow.tried.end();
 }
 
 void Engine::begin_anew(Flow& flow) {
@@ -146,7 +169,9 @@ void Engine::begin_anew(Flow& flow) {
 void Engine::advance_all() {
   std::vector<FlowId> waiting;
   for (const auto& [value, flow] : flows_) {
-    if (flow.state == State::for_uplink) waiting.push_back(flow.id);
+    if (flow.state == State::for_uplink || flow.state == State::for_relay) {
+      waiting.push_back(flow.id);
+    }
   }
   for (const FlowId id : waiting) advance(id);
 }
@@ -486,6 +511,7 @@ void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
   switch (message.body_case()) {
     case proto::Message::kDirectory:
       catalog_.update(uplink.index(), message.directory());
+      advance_all();
       handler_.on_services_changed();
       break;
     case proto::Message::kRefused:
@@ -498,6 +524,16 @@ void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
 
 void Engine::on_session_relay(Session& session, bool available) {
   notices_.push_back(node::session_relay(session, available));
+  if (!available) return;
+  std::vector<FlowId> waiting;
+  for (const auto& [value, flow] : flows_) {
+    if (flow.state != State::for_relay) continue;
+    const auto choice = catalog_.choose(flow.service, candidates(), flow.tried, spread_, now_);
+    if (fits(flow, session, choice)) waiting.push_back(flow.id);
+  }
+  for (const FlowId id : waiting) {
+    if (Flow* const flow = find(id)) start_on(*flow, session);
+  }
 }
 
 std::string Engine::uplink_trouble() const {
@@ -537,8 +573,8 @@ void Engine::reload(std::shared_ptr<const identity::Credentials> credentials, ba
 std::vector<node::Notice> Engine::take_notices() { return std::exchange(notices_, {}); }
 
 std::vector<Engine::FlowView> Engine::flows() const {
-  static constexpr std::string_view names[] = {"waiting for an uplink", "waiting for a session",
-                                               "opening", "open"};
+  static constexpr std::string_view names[] = {"waiting for an uplink", "waiting for the relay",
+                                               "waiting for a session", "opening", "open"};
   std::vector<FlowView> views;
   for (const auto& [value, flow] : flows_) {
     views.push_back({flow.id, flow.service,

@@ -2,11 +2,13 @@
 // the shell owns the local sockets.
 //
 // A flow's states and what leaves them:
-//   for_uplink   no Intermediate is up, but one may be soon     → for_session | ended
+//   for_uplink   no Intermediate is up, but one may be soon     → for_relay | for_session | ended
+//   for_relay    a session to the service lost its relay, and
+//                an Intermediate is there for it to come back   → opening | for_session | ended
 //   for_session  a session was asked for, or is handshaking     → opening | ended
 //   opening      FlowOpen sent, octets may follow it at once    → open | ended
 //   open         the Connector accepted                         → ended
-// Each of the first three has a deadline: nothing hangs. Threading: one owner, one thread.
+// All but the last have a deadline: nothing hangs. Threading: one owner, one thread.
 #pragma once
 
 #include <map>
@@ -95,7 +97,7 @@ class Engine final : private node::NodeOwner {
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
-  enum class State { for_uplink, for_session, opening, open };
+  enum class State { for_uplink, for_relay, for_session, opening, open };
   struct Flow {
     FlowId id;
     std::string service;
@@ -106,6 +108,7 @@ class Engine final : private node::NodeOwner {
     std::vector<base::IncarnationId> tried;
     std::vector<base::Bytes> early;  // UDP payloads from before the session was there
     bool finish_early = false;       // flow_finish() came before the stream was there
+    bool waited_for_relay = false;   // in vain
     session::FlowCounters counters;
     base::Time since;
   };
@@ -144,11 +147,11 @@ class Engine final : private node::NodeOwner {
 
   [[nodiscard]] Flow* find(FlowId id);
   [[nodiscard]] Flow* find(const session::Session& session, session::StreamId stream);
-  // Moves a flow that waits for an uplink as far as it can go now.
+  // Moves a flow that waits for an uplink or a relay as far as it can go now.
   void advance(FlowId id);
   // Back to the first state; advance() follows.
   void begin_anew(Flow& flow);
-  void advance_all();  // that wait for an uplink
+  void advance_all();
   void ask_for_session(Flow& flow);
   void start_on(Flow& flow, session::Session& session);
   // What was asked there gets no answer any more.
@@ -156,6 +159,10 @@ class Engine final : private node::NodeOwner {
   void end(FlowId id, FlowEnd why, const std::string& text);
   [[nodiscard]] std::vector<Candidate> candidates() const;
   [[nodiscard]] session::Session* session_with(const base::IncarnationId& instance) const;
+  // May this flow go through that session? `choice`: what the directory says; after a restart of
+  // the Intermediate it says nothing at first, and the Connector's certificate has to do.
+  [[nodiscard]] static bool fits(const Flow& flow, const session::Session& session,
+                                 const std::optional<Instance>& choice);
   [[nodiscard]] node::Uplink* uplink_for(std::uint32_t preferred) const;
   [[nodiscard]] std::string uplink_trouble() const;
 

@@ -40,6 +40,9 @@ inline constexpr base::Duration relay_lost = 60s;
 inline constexpr base::Duration open_session = 5s;
 // A flow that waits for an uplink that was up a moment ago, or is being dialled for the first time.
 inline constexpr base::Duration flow_waits_for_uplink = 3s;
+// A flow that waits for its session's relay to come back while an Intermediate is up. The Connector
+// pauses up to retry_young before it dials, and needs a few round trips then.
+inline constexpr base::Duration flow_waits_for_relay = 2s;
 // A flow's FlowReply; the Connector's own connect time-out (5 s) should come first.
 inline constexpr base::Duration flow_reply = 8s;
 // A Connector instance that failed a flow is used last for so long.

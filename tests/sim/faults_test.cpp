@@ -39,6 +39,25 @@ TEST(Faults, ServiceIsBackTwoSecondsAfterARestartOfTheIntermediate) {
   }
 }
 
+// A flow opened while the relay is away waits for the session that comes back, rather than to make
+// the Connector prove itself in a second one.
+TEST(Faults, FlowsDuringARestartOfTheIntermediateUseTheSessionThatWasThere) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Scene scene({.seed = seed});
+    ASSERT_TRUE(scene.settle());
+    ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
+    const auto sessions = [&] { return scene.agent().engine().node().sessions(); };
+    scene.relay->restart_after(10ms);
+    ASSERT_TRUE(scene.world.run([&] { return !sessions().at(0)->has_relay(); }, 10s));
+    Client& client = scene.open({.size = 100});
+    ASSERT_TRUE(scene.finish(client, 2s)) << "seed " << seed;
+    EXPECT_TRUE(client.complete()) << "seed " << seed << ": " << client.text();
+    EXPECT_EQ(sessions().size(), 1u) << "seed " << seed;
+    EXPECT_EQ(scene.intermediate().broker().counters().sessions_reclaimed, 1u) << "seed " << seed;
+    EXPECT_EQ(scene.world.violations(), none);
+  }
+}
+
 TEST(Faults, RestartedConnectorServesAgainAndOldFlowsEnd) {
   Scene scene;
   ASSERT_TRUE(scene.settle());
