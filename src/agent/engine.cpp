@@ -139,11 +139,10 @@ void Engine::advance(FlowId id) {
     flow->state = State::for_uplink;
     return;
   }
-  const bool relay_may_return =
-      !flow->waited_for_relay &&
-      std::ranges::any_of(node_->sessions(), [&](const Session* session) {
-        return !session->has_relay() && fits(*flow, *session, choice);
-      });
+  const bool relay_may_return = !flow->waited_for_relay &&
+                                std::ranges::any_of(node_->sessions(), [&](const Session* session) {
+                                  return !session->has_relay() && fits(*flow, *session, choice);
+                                });
   if (relay_may_return) {
     if (flow->state == State::for_relay) return;
     flow->state = State::for_relay;
@@ -157,7 +156,8 @@ bool Engine::fits(const Flow& flow, const Session& session, const std::optional<
   if (session.state() != Session::State::ready) return false;
   const base::IncarnationId& instance = session.config().peer_incarnation;
   if (choice) return instance == choice->incarnation;
-  return session.peer()->may_serve(flow.service) && std::ranges::find(flow.tried, instance) == flow.tried.end();
+  return session.peer()->may_serve(flow.service) &&
+         std::ranges::find(flow.tried, instance) == flow.tried.end();
 }
 
 void Engine::begin_anew(Flow& flow) {
