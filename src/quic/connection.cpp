@@ -12,6 +12,12 @@
 namespace ztna::quic {
 namespace {
 
+constexpr ngtcp2_duration timer_granularity = NGTCP2_MILLISECONDS;  // RFC 9002 §6.1.2
+// ngtcp2 would have a lone ACK leave after an eighth of the RTT: on a short path long before the
+// answer that it could travel with. It may take max_ack_delay (25 ms, RFC 9000 §13.2.1), less a
+// margin for a peer whose PTO is just that. A second packet to acknowledge is never kept waiting.
+constexpr ngtcp2_duration ack_patience = 15 * NGTCP2_MILLISECONDS;
+
 base::Error closed_error() {
   return {base::ErrorCode::closed, "the connection is closed", "quic", {}};
 }
@@ -174,10 +180,19 @@ base::Time Connection::next_deadline() const {
   ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(impl.conn.get());
   if (impl.stop_checks_due > 0) expiry = std::min(expiry, impl.last_ts + NGTCP2_MILLISECONDS);
   if (expiry == UINT64_MAX) return base::never;
+  return base::from_ns(expiry + impl.lateness());
+}
+
+ngtcp2_duration Connection::Impl::lateness() const {
   // Some of ngtcp2's timers want to be late, not punctual: a clock that returns exactly `expiry`
   // would be sent round in circles.
-  constexpr ngtcp2_tstamp nudge = NGTCP2_MICROSECONDS;
-  return base::from_ns(expiry + nudge);
+  if (held_back) return NGTCP2_MICROSECONDS;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn.get(), &info);
+  if (info.bytes_in_flight > 0) return timer_granularity;
+  // No loss to detect: at most an ACK to send.
+  const ngtcp2_duration patience = ack_patience - std::min(ack_patience, info.smoothed_rtt / 8);
+  return std::max(timer_granularity, patience);
 }
 
 Batch Connection::transmit(base::MutableBytes buffer, base::Time now) {

@@ -60,6 +60,8 @@ struct Connection::Impl {
   void after_input();  // what ngtcp2 must not be asked inside its callbacks
   void note_path();
   [[nodiscard]] ngtcp2_tstamp stamp(base::Time now);
+  // By how much a timer may be late.
+  [[nodiscard]] ngtcp2_duration lateness() const;
   [[nodiscard]] bool may_use_streams() const { return established && phase == Phase::open; }
   [[nodiscard]] std::size_t room(const Stream& stream) const;
   [[nodiscard]] std::size_t max_datagram() const;
@@ -94,6 +96,9 @@ struct Connection::Impl {
   // A packet that could not join the last batch (another path, a larger probe) and goes next.
   base::Bytes carried_octets;
   Packet carried;
+
+  // The last transmit() left something that the windows or the pacer did not let go.
+  bool held_back = true;
 
   // Streams to check for STOP_SENDING since the last packet came in; a few for each batch out.
   static constexpr int stop_checks_at_once = 16;

@@ -178,6 +178,9 @@ Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
     return batch;
   }
   ngtcp2_conn_update_pkt_tx_time(conn.get(), ts);
+  DatagramSource::Item item;
+  held_back = !established || streams.next_urgent() != nullptr ||
+              streams.next_ordinary() != nullptr || next_datagram(item);
   note_path();
   return batch;
 }

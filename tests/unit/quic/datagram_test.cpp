@@ -28,6 +28,45 @@ TEST(Datagram, SmallOnesShareAPacket) {
   EXPECT_LE(pair.client.connection->stats().packets_sent - before, 10u);
 }
 
+// A game's ticks and answers on a short path: the ACKs travel with them.
+TEST(Datagram, AnswersCarryTheAcks) {
+  Pair pair;
+  pair.network.delay = 100us;
+  ASSERT_TRUE(pair.establish());
+  pair.idle(2s);
+  const auto sent = [&](const Pair::Side& side) { return side.connection->stats().packets_sent; };
+  const auto client = sent(pair.client), server = sent(pair.server);
+  constexpr std::size_t ticks = 50;
+  const std::size_t heard = pair.client.handler.datagrams.size();
+  for (std::size_t tick = 1; tick <= ticks; ++tick) {
+    pair.client.datagrams.push(base::Bytes(60, 1));
+    ASSERT_TRUE(pair.run([&] { return pair.server.handler.datagrams.size() == tick; }));
+    pair.idle(100us);  // the server thinks
+    pair.server.datagrams.push(base::Bytes(60, 2));
+    ASSERT_TRUE(pair.run([&] { return pair.client.handler.datagrams.size() == heard + tick; }));
+    pair.idle(8ms);
+  }
+  pair.idle(100ms);
+  EXPECT_LE(sent(pair.client) - client, ticks + 5);
+  EXPECT_LE(sent(pair.server) - server, ticks + 5);
+}
+
+// RFC 9000 §13.2.1: an ACK leaves within max_ack_delay, 25 ms, also where nothing goes its way;
+// a timer may take a millisecond more (RFC 9002 §6.1.2).
+TEST(Datagram, LoneOneIsAcknowledgedInTime) {
+  for (const auto delay : std::initializer_list<base::Duration>{100us, 5ms, 50ms, 300ms}) {
+    Pair pair;
+    pair.network.delay = delay;
+    ASSERT_TRUE(pair.establish());
+    pair.idle(10s);
+    pair.client.datagrams.push(base::Bytes(60, 1), 7);
+    const base::Time begin = pair.now;
+    ASSERT_TRUE(pair.run([&] { return pair.client.handler.acked.contains(7); }));
+    EXPECT_LE(pair.now - begin, 2 * delay + 26ms);
+    EXPECT_EQ(pair.client.handler.lost.size(), 0u);
+  }
+}
+
 TEST(Datagram, OwnersLearnWhatWasLost) {
   Pair pair(3);
   ASSERT_TRUE(pair.establish());
