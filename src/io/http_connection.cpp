@@ -32,9 +32,12 @@ void HttpConnection::close() {
 }
 
 // While an answer is awaited, reading goes on (that is how a client that left is noticed), but only
-// as far as one more request header could need.
+// as far as one more request header could need. A client that does not read is not read from.
 std::size_t HttpConnection::read_budget() {
-  if (state_ == State::draining) return TcpStream::Handler::read_budget();
+  if (state_ == State::closing || state_ == State::draining) {  // thrown away, until it ends
+    return TcpStream::Handler::read_budget();
+  }
+  if (!out_.empty()) return 0;
   const std::size_t limit = site_->options.max_header + site_->options.max_body;
   return limit - std::min(limit, in_.size());
 }
@@ -46,10 +49,12 @@ void HttpConnection::on_data(base::BytesView data) {
   process();
 }
 
+// One answer after the other: a request is looked at only when the answers before it have left, or
+// a client that pipelines and never reads would have us keep them all.
 void HttpConnection::process() {
   if (processing_) return;
   processing_ = true;
-  while ((state_ == State::idle || state_ == State::reading) && !in_.empty()) {
+  while ((state_ == State::idle || state_ == State::reading) && !in_.empty() && out_.empty()) {
     if (!parser_) parser_.emplace(site_->options.max_header, site_->options.max_body);
     if (state_ == State::idle) {
       state_ = State::reading;
@@ -126,15 +131,18 @@ void HttpConnection::queue(std::string_view text) {
 
 void HttpConnection::flush() {
   if (state_ == State::gone) return;
-  out_sent_ += stream_.write(base::as_bytes(std::string_view(out_).substr(out_sent_)));
+  const auto rest = std::string_view(out_).substr(out_sent_);
+  const std::size_t taken = stream_.write(base::as_bytes(rest));
+  out_sent_ += taken;
+  if (taken > 0) write_timed_ = false;
   if (out_sent_ == out_.size()) {
     out_.clear();
     out_sent_ = 0;
     if (state_ == State::closing) {
       state_ = State::draining;
       stream_.shutdown_write();
-      stream_.resume_reading();
     }
+    stream_.resume_reading();
   } else if (out_sent_ > compact_step) {
     out_.erase(0, std::exchange(out_sent_, 0));
   }
@@ -143,7 +151,12 @@ void HttpConnection::flush() {
 
 void HttpConnection::set_timer() {
   const base::Time now = Loop::now();
-  if (!out_.empty()) return timer_.set(now + site_->options.write_timeout);
+  if (!out_.empty()) {
+    // Without progress the time runs on, whatever else is queued.
+    if (!std::exchange(write_timed_, true)) timer_.set(now + site_->options.write_timeout);
+    return;
+  }
+  write_timed_ = false;
   switch (state_) {
     case State::idle: return timer_.set(now + site_->options.idle_timeout);
     case State::reading: return timer_.set(now + site_->options.request_timeout);
@@ -158,6 +171,7 @@ void HttpConnection::set_timer() {
 void HttpConnection::on_writable() {
   const auto self = shared_from_this();
   flush();
+  process();
 }
 
 // A client that ends its side is served what is complete, and no more.

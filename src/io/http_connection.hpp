@@ -70,6 +70,7 @@ class HttpConnection : public TcpStream::Handler,
   std::size_t out_sent_ = 0;
   std::uint64_t request_number_ = 0;
   bool processing_ = false;
+  bool write_timed_ = false;  // the timer waits for the client to take more of out_
 };
 
 }  // namespace ztna::io

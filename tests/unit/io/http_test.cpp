@@ -126,6 +126,44 @@ TEST_F(Http, PipelinedRequestsAreAnsweredInOrderOnOneConnection) {
   EXPECT_LT(first, second);
 }
 
+TEST_F(Http, ClientThatPipelinesAndNeverReadsIsHeldBackAndCutOff) {
+  HttpServer::Options options;
+  options.write_timeout = 300ms;
+  serve(options);
+  std::size_t answers = 0;
+  server->route("GET", "/big", [&](const HttpRequest&) {
+    ++answers;
+    return HttpResponse{200, "text/plain", std::string(256 * 1024, 'b')};
+  });
+  const std::string request = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+  std::string many;
+  while (many.size() < 32'000) many += request;
+  Raw raw(loop, tcp, many);
+  raw.stream.pause_reading();
+  // One more request now and then is no progress.
+  std::optional<Timer> again;
+  const auto ask_again = [&] {
+    (void)raw.stream.write(base::as_bytes(request));
+    again->set(Loop::now() + 20ms);
+  };
+  again.emplace(loop, ask_again);
+  ask_again();
+  EXPECT_TRUE(run_until(loop, [&] { return raw.closed; })) << "never cut off";
+  EXPECT_LT(answers, 200u);  // what the kernel's buffers hold, of a thousand
+}
+
+TEST_F(Http, PipelinedRequestsBehindALargeAnswerAreAnswered) {
+  serve();
+  server->route("GET", "/big", [](const HttpRequest&) {
+    return HttpResponse{200, "text/plain", std::string(16 << 20, 'b')};
+  });
+  const std::string big = "GET /big HTTP/1.1\r\nHost: x\r\n\r\n";
+  Raw raw(loop, tcp, big + big + "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  ASSERT_TRUE(run_until(loop, [&] { return raw.eof; }));
+  EXPECT_GT(raw.got.size(), std::size_t{32} << 20);
+  EXPECT_TRUE(raw.got.ends_with("hello you"));
+}
+
 TEST_F(Http, LimitsAndNonsenseAreRefused) {
   HttpServer::Options options;
   options.max_body = 1000;
