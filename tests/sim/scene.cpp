@@ -1,11 +1,15 @@
 #include "sim/scene.hpp"
 
+#include <algorithm>
+
 namespace ztna::sim {
 namespace {
 
 using base::Address;
 
-const Address relay_address = Address::v4({203, 0, 113, 1}, 4433);
+Address relay_address(std::size_t index) {
+  return Address::v4({203, 0, 113, static_cast<std::uint8_t>(index + 1)}, 4433);
+}
 
 std::shared_ptr<const policy::Policy> parse_policy(const std::string& text) {
   return std::make_shared<const policy::Policy>(
@@ -16,13 +20,22 @@ std::shared_ptr<const policy::Policy> parse_policy(const std::string& text) {
 
 Certificates::Certificates() {
   identity::TestAuthority authority("example.org", identity::KeyType::ed25519);
-  intermediate = authority.intermediate("relay");
+  const auto connector = [&](const std::string& name) {
+    return authority.connector(
+        name, {"echo", "source", "sink", "udp-echo", "refused", "secret", "other"});
+  };
+  for (const char* name : {"relay", "relay-1"}) {
+    intermediates.push_back(authority.intermediate(name));
+    renewed_intermediates.push_back(authority.intermediate(name));
+  }
+  intermediate = intermediates.front();
   for (const char* name : {"home-0", "home-1"}) {
-    connectors.push_back(authority.connector(
-        name, {"echo", "source", "sink", "udp-echo", "refused", "secret", "other"}));
+    connectors.push_back(connector(name));
+    renewed_connectors.push_back(connector(name));
   }
   for (const char* name : {"agent-0", "agent-1", "agent-2"}) {
     agents.push_back(authority.agent(name));
+    renewed_agents.push_back(authority.agent(name));
   }
   identity::TestAuthority elsewhere("example.org", identity::KeyType::ed25519);
   stranger = elsewhere.agent("agent-0");
@@ -33,56 +46,100 @@ Certificates& Certificates::get() {
   return made;
 }
 
-Scene::Scene(SceneOptions options) : world(options.seed), options_(std::move(options)) {
+Scene::Scene(SceneOptions options)
+    : world(options.seed),
+      options_(std::move(options)),
+      intermediate_credentials_(Certificates::get().intermediates),
+      connector_credentials_(Certificates::get().connectors),
+      agent_credentials_(Certificates::get().agents) {
   policy_ = parse_policy(options_.policy.empty() ? open_policy : options_.policy);
-  relay = &world.add_machine("relay", relay_address);
-  relay->link.delay = {};
-  relay->install([this]() -> std::unique_ptr<Part> {
+  for (auto* uses : {&options_.connector_uses, &options_.agent_uses}) {
+    if (!uses->empty()) continue;
+    for (std::size_t i = 0; i < options_.intermediates; ++i) uses->push_back(i);
+  }
+  for (std::size_t i = 0; i < options_.intermediates; ++i) add_intermediate(i);
+  relay = relays.front();
+  for (std::size_t i = 0; i < options_.connectors; ++i) add_connector(i);
+  for (std::size_t i = 0; i < options_.agents; ++i) add_agent(i);
+}
+
+void Scene::add_intermediate(std::size_t index) {
+  relays.push_back(&world.add_machine(index == 0 ? "relay" : "relay-" + std::to_string(index),
+                                      relay_address(index)));
+  relays.back()->link.delay = {};
+  relays.back()->install([this, index]() -> std::unique_ptr<Part> {
     intermediate::EngineConfig config;
-    config.credentials = Certificates::get().intermediate;
+    config.credentials = intermediate_credentials_.at(index);
     config.policy = policy_;
     config.version = "sim";
-    config.listen = {{0, relay_address}};
+    config.listen = {{0, relay_address(index)}};
     config.admission = options_.admission;
     config.broker = options_.broker;
     return std::make_unique<IntermediatePart>(world, std::move(config));
   });
-  node::NodeConfig node;
-  node.intermediates = {{"relay.example", 4433}};
-  node.version = "sim";
-  for (std::size_t i = 0; i < options_.connectors; ++i) {
-    const auto octet = static_cast<std::uint8_t>(i + 1);
-    connectors.push_back(
-        &world.add_machine("home-" + std::to_string(i), Address::v4({198, 51, 100, octet}, 4434)));
-    connectors.back()->install([this, node, i]() -> std::unique_ptr<Part> {
-      connector::EngineConfig config;
-      config.node = node;
-      config.node.credentials = Certificates::get().connectors.at(i);
-      config.policy = policy_;
-      for (const char* name : {"echo", "source", "sink", "refused", "secret"}) {
-        config.services.push_back({name, Protocol::tcp, {"127.0.0.1", 8080}});
-      }
-      config.services.push_back({"udp-echo", Protocol::udp, {"127.0.0.1", 27960}});
-      return std::make_unique<ConnectorPart>(world, std::move(config),
-                                             std::vector<Address>{relay_address});
-    });
-  }
-  for (std::size_t i = 0; i < options_.agents; ++i) {
-    const auto octet = static_cast<std::uint8_t>(i + 1);
-    agents.push_back(
-        &world.add_machine("agent-" + std::to_string(i), Address::v4({192, 0, 2, octet}, 40000)));
-    agents.back()->install([this, node, i]() -> std::unique_ptr<Part> {
-      agent::EngineConfig config;
-      config.node = node;
-      config.node.credentials = Certificates::get().agents.at(i);
-      return std::make_unique<AgentPart>(world, std::move(config),
-                                         std::vector<Address>{relay_address});
-    });
-  }
 }
 
-intermediate::Engine& Scene::intermediate() {
-  return dynamic_cast<IntermediatePart&>(*relay->part()).engine();
+node::NodeConfig Scene::node_config(const std::vector<std::size_t>& uses) const {
+  node::NodeConfig node;
+  for (const std::size_t index : uses) {
+    node.intermediates.push_back({"relay-" + std::to_string(index) + ".example", 4433});
+  }
+  node.version = "sim";
+  return node;
+}
+
+std::vector<Address> Scene::addresses(const std::vector<std::size_t>& uses) const {
+  std::vector<Address> all;
+  for (const std::size_t index : uses) all.push_back(relays.at(index)->address());
+  return all;
+}
+
+void Scene::add_connector(std::size_t index) {
+  const auto octet = static_cast<std::uint8_t>(index + 1);
+  connectors.push_back(&world.add_machine("home-" + std::to_string(index),
+                                          Address::v4({198, 51, 100, octet}, 4434)));
+  connectors.back()->install([this, index]() -> std::unique_ptr<Part> {
+    connector::EngineConfig config;
+    config.node = node_config(options_.connector_uses);
+    config.node.credentials = connector_credentials_.at(index);
+    config.policy = policy_;
+    for (const char* name : {"echo", "source", "sink", "refused", "secret"}) {
+      config.services.push_back({name, Protocol::tcp, {"127.0.0.1", 8080}});
+    }
+    config.services.push_back({"udp-echo", Protocol::udp, {"127.0.0.1", 27960}});
+    return std::make_unique<ConnectorPart>(world, std::move(config),
+                                           addresses(options_.connector_uses));
+  });
+}
+
+void Scene::add_agent(std::size_t index) {
+  const auto octet = static_cast<std::uint8_t>(index + 1);
+  agents.push_back(
+      &world.add_machine("agent-" + std::to_string(index), Address::v4({192, 0, 2, octet}, 40000)));
+  agents.back()->install([this, index]() -> std::unique_ptr<Part> {
+    agent::EngineConfig config;
+    config.node = node_config(options_.agent_uses);
+    config.node.credentials = agent_credentials_.at(index);
+    return std::make_unique<AgentPart>(world, std::move(config), addresses(options_.agent_uses));
+  });
+}
+
+void Scene::renew_intermediate(std::size_t index) {
+  intermediate_credentials_.at(index) = Certificates::get().renewed_intermediates.at(index);
+}
+
+void Scene::renew_connector(std::size_t index) {
+  connector_credentials_.at(index) = Certificates::get().renewed_connectors.at(index);
+  connector(index).engine().reload(connector_credentials_[index], policy_, world.now());
+}
+
+void Scene::renew_agent(std::size_t index) {
+  agent_credentials_.at(index) = Certificates::get().renewed_agents.at(index);
+  agent(index).engine().reload(agent_credentials_[index], world.now());
+}
+
+intermediate::Engine& Scene::intermediate(std::size_t index) {
+  return dynamic_cast<IntermediatePart&>(*relays.at(index)->part()).engine();
 }
 const std::vector<policy::AuditRecord>& Scene::relay_audit() {
   return dynamic_cast<IntermediatePart&>(*relay->part()).audit();
@@ -108,13 +165,18 @@ Client& Scene::open(FlowPlan plan, std::size_t agent_index) {
 }
 
 bool Scene::settle(Duration limit) {
+  const auto all_up = [](const node::Node& node) {
+    return std::ranges::all_of(node.uplinks(), [](const auto& uplink) { return uplink->up(); });
+  };
   return world.run(
-      [this] {
-        const auto counts = intermediate().role_counts();
-        if (counts.connectors != connectors.size() || counts.agents != agents.size()) return false;
+      [&] {
+        for (std::size_t i = 0; i < connectors.size(); ++i) {
+          if (!all_up(connector(i).engine().node())) return false;
+        }
         for (std::size_t i = 0; i < agents.size(); ++i) {
           const agent::Service* const echo = agent(i).engine().catalog().find("echo");
-          if (echo == nullptr || echo->instances.size() != connectors.size()) return false;
+          if (!all_up(agent(i).engine().node()) || echo == nullptr) return false;
+          if (echo->instances.size() < connectors.size()) return false;
         }
         return true;
       },
@@ -143,10 +205,13 @@ void Scene::set_links(const Link& link) {
 
 void Scene::reload_policy(const std::string& text) {
   policy_ = parse_policy(text);
-  intermediate().reload(Certificates::get().intermediate, policy_, world.now());
+  for (std::size_t i = 0; i < relays.size(); ++i) {
+    if (relays[i]->part() == nullptr) continue;
+    intermediate(i).reload(intermediate_credentials_[i], policy_, world.now());
+  }
   for (std::size_t i = 0; i < connectors.size(); ++i) {
     if (connectors[i]->part() == nullptr) continue;
-    connector(i).engine().reload(Certificates::get().connectors.at(i), policy_, world.now());
+    connector(i).engine().reload(connector_credentials_[i], policy_, world.now());
   }
 }
 

@@ -1,5 +1,5 @@
-// One Intermediate, some Connectors and Agents, their certificates and policy: the world most
-// scenarios start from.
+// Intermediates (one, unless asked for more), some Connectors and Agents, their certificates and
+// policy: the world most scenarios start from.
 #pragma once
 
 #include <memory>
@@ -18,7 +18,10 @@ class Certificates {
  public:
   [[nodiscard]] static Certificates& get();
   std::shared_ptr<const identity::Credentials> intermediate, stranger;
-  std::vector<std::shared_ptr<const identity::Credentials>> connectors, agents;
+  std::vector<std::shared_ptr<const identity::Credentials>> intermediates, connectors, agents;
+  // The same names with other keys: after a renewal.
+  std::vector<std::shared_ptr<const identity::Credentials>> renewed_intermediates,
+      renewed_connectors, renewed_agents;
 
  private:
   Certificates();
@@ -26,9 +29,12 @@ class Certificates {
 
 struct SceneOptions {
   std::uint64_t seed = 1;
-  std::size_t connectors = 1;  // "home-0" …, at most 2; all offer the same
-  std::size_t agents = 1;      // "agent-0" …, at most 3
-  std::string policy = "";     // empty: everyone may reach and offer everything but "secret"
+  std::size_t intermediates = 1;  // at most 2
+  std::size_t connectors = 1;     // "home-0" …, at most 2; all offer the same
+  std::size_t agents = 1;         // "agent-0" …, at most 3
+  // Which Intermediates they are told of, in this order; empty: all.
+  std::vector<std::size_t> connector_uses = {}, agent_uses = {};
+  std::string policy = "";  // empty: everyone may reach and offer everything but "secret"
   intermediate::AdmissionLimits admission = {};
   intermediate::BrokerLimits broker = {};
 };
@@ -39,11 +45,12 @@ class Scene {
   ~Scene() { world.stop(); }  // the parts tell their clients that they go
 
   World world;
-  Machine* relay = nullptr;
+  std::vector<Machine*> relays;
+  Machine* relay = nullptr;  // the first one
   std::vector<Machine*> connectors, agents;
 
   // Null while killed.
-  [[nodiscard]] intermediate::Engine& intermediate();
+  [[nodiscard]] intermediate::Engine& intermediate(std::size_t index = 0);
   [[nodiscard]] ConnectorPart& connector(std::size_t index = 0);
   [[nodiscard]] AgentPart& agent(std::size_t index = 0);
   [[nodiscard]] const std::vector<policy::AuditRecord>& relay_audit();
@@ -52,7 +59,7 @@ class Scene {
   Client& open(FlowPlan plan, std::size_t agent = 0);
   [[nodiscard]] const std::vector<std::unique_ptr<Client>>& clients() const { return clients_; }
 
-  // Connectors registered at the Intermediate, Agents with a directory.
+  // Connectors and Agents registered at every Intermediate that they use, Agents with a directory.
   bool settle(Duration limit = 10s);
   // Opens `plan` again and again, as an impatient person would, until one completes; the virtual
   // time that took, or `limit`.
@@ -62,12 +69,24 @@ class Scene {
   // All links of everyone.
   void set_links(const Link& link);
   void reload_policy(const std::string& text);
+  // The certificate that a part starts with from now on; a running one is told by reload().
+  void renew_intermediate(std::size_t index = 0);
+  void renew_connector(std::size_t index = 0);
+  void renew_agent(std::size_t index = 0);
   [[nodiscard]] std::shared_ptr<const policy::Policy> policy() const { return policy_; }
   // A part's quota of what it still holds after all flows are over: leaks are violations.
   void check_nothing_left();
 
  private:
+  [[nodiscard]] node::NodeConfig node_config(const std::vector<std::size_t>& uses) const;
+  [[nodiscard]] std::vector<base::Address> addresses(const std::vector<std::size_t>& uses) const;
+  void add_intermediate(std::size_t index);
+  void add_connector(std::size_t index);
+  void add_agent(std::size_t index);
+
   SceneOptions options_;
+  std::vector<std::shared_ptr<const identity::Credentials>> intermediate_credentials_,
+      connector_credentials_, agent_credentials_;
   std::shared_ptr<const policy::Policy> policy_;
   std::vector<std::unique_ptr<Client>> clients_;
 };
