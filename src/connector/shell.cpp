@@ -170,11 +170,7 @@ void Shell::on_flow_datagram(FlowId id, base::BytesView payload) {
 
 void Shell::on_flow_ended(FlowId id, FlowEnd end, const std::string& /*text*/) {
   if (const auto found = tcp_.find(id.value); found != tcp_.end()) found->second->flow_ended(end);
-  if (const auto found = udp_.find(id.value); found != udp_.end()) {
-    udp_graveyard_.push_back(std::move(found->second));
-    udp_.erase(found);
-    bury(nullptr);
-  }
+  bury_udp(id);
 }
 
 // --- flows: what the backend does
@@ -201,11 +197,19 @@ void Shell::on_bridge_over(FlowId id) {
   if (found == tcp_.end()) return;
   std::unique_ptr<bridge::TcpBridge> bridge = std::move(found->second);
   tcp_.erase(found);
-  bury(std::move(bridge));
+  graveyard_.push_back(std::move(bridge));
+  post_burial();
 }
 
-void Shell::bury(std::unique_ptr<bridge::TcpBridge> bridge) {
-  if (bridge) graveyard_.push_back(std::move(bridge));
+void Shell::bury_udp(FlowId id) {
+  const auto found = udp_.find(id.value);
+  if (found == udp_.end()) return;
+  udp_graveyard_.push_back(std::move(found->second));
+  udp_.erase(found);
+  post_burial();
+}
+
+void Shell::post_burial() {
   if (std::exchange(burial_posted_, true)) return;
   frame_.loop().post([this] {
     burial_posted_ = false;
@@ -221,6 +225,7 @@ void Shell::on_udp_connected(FlowId id) {
 
 void Shell::on_udp_failed(FlowId id, io::ConnectFailure failure) {
   engine_.reject_flow(id, to_flow_end(failure.error), io::to_string(failure.error));
+  bury_udp(id);  // no on_flow_ended follows a rejection
   pump_.poke();
 }
 
@@ -266,6 +271,9 @@ void Shell::metrics(io::MetricsWriter& out) const {
   out.sample(c.flows_failed, {{"result", "failed"}});
   out.family("ztna_flows_active", MetricType::gauge, "Flows that are open.");
   out.sample(engine_.flow_count());
+  out.family("ztna_backend_connections", MetricType::gauge, "Sockets towards backends.");
+  out.sample(tcp_.size(), {{"protocol", "tcp"}});
+  out.sample(udp_.size(), {{"protocol", "udp"}});
   out.family("ztna_flow_bytes_total", MetricType::counter, "Octets of users' data.");
   out.sample(c.bytes_to_backend, {{"direction", "to_service"}});
   out.sample(c.bytes_from_backend, {{"direction", "to_agent"}});

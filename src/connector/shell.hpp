@@ -71,7 +71,8 @@ class Shell final : private io::PacketPump::Engine,
   [[nodiscard]] daemon::Readiness ready() const;
   void drain(std::function<void()> done);
   void refresh_wall();
-  void bury(std::unique_ptr<bridge::TcpBridge> bridge);
+  void bury_udp(FlowId id);
+  void post_burial();
 
   daemon::Frame& frame_;
   config::ConnectorOptions options_;

@@ -1,7 +1,6 @@
 """Datagrams at the public port from those who have no certificate."""
 
 import hashlib
-import http.client
 import os
 import random
 import re
@@ -21,16 +20,6 @@ PACKETS = 1_000_000
 # wants proof of an address (200 at once and 50 a second, each for 5 s), and no more with each
 # packet: a tenth of the flood and the whole of it come out the same.
 FLOOD_KIB, FLAT_KIB = 24 * 1024, 4 * 1024
-
-
-def metrics(daemon) -> dict[str, float]:
-    host, port = daemon.status()["health"].rsplit(":", 1)
-    connection = http.client.HTTPConnection(host, int(port), timeout=20)
-    connection.request("GET", "/metrics")
-    text = connection.getresponse().read().decode()
-    connection.close()
-    lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-    return {name: float(value) for name, value in lines}
 
 
 def capture_initial(world) -> bytes:
@@ -126,14 +115,14 @@ def test_a_million_hostile_datagrams(site):
         stderr=subprocess.PIPE)
     wait_for(lambda: target.exists() and target.stat().st_size > 1_000_000, "a download")
     before = site.relay.memory_kib()
-    received = metrics(site.relay)['ztna_udp_packets_total{direction="received"}']
+    received = site.relay.metrics()['ztna_udp_packets_total{direction="received"}']
     run_flood(site, initial, PACKETS // 10, 1)
     warm = site.relay.memory_kib()
     started = time.monotonic()
     run_flood(site, initial, PACKETS - PACKETS // 10, 2)
     took = time.monotonic() - started
     after = site.relay.memory_kib()
-    seen = metrics(site.relay)['ztna_udp_packets_total{direction="received"}'] - received
+    seen = site.relay.metrics()['ztna_udp_packets_total{direction="received"}'] - received
     print(f"{PACKETS} sent, {seen:.0f} read by the Intermediate (with the download's), last 90 % in "
           f"{took:.0f} s; VmRSS {before} KiB, {warm} KiB after a tenth, {after} KiB at the end")
     assert seen > PACKETS / 20, "the flood did not reach the Intermediate"
@@ -144,18 +133,18 @@ def test_a_million_hostile_datagrams(site):
     assert site.alice.status()["uplinks"][0]["connects"] == 1
     new = site.agent("bob", wait=True)
     assert new.status()["ready"]
-    strangers = {k: v for k, v in metrics(site.relay).items() if "strangers" in k}
+    strangers = {k: v for k, v in site.relay.metrics().items() if "strangers" in k}
     assert sum(strangers.values()) > 0, strangers
 
 
 def test_a_thousand_half_open_handshakes(site):
     template = Template(capture_initial(site))
     relay = ("127.0.0.1", site.intermediates[0][1])
-    before = metrics(site.relay)
+    before = site.relay.metrics()
     sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(50)]
     for index in range(1000):
         sockets[index % 50].sendto(template.to(os.urandom(template.destination_size)), relay)
-    now = metrics(site.relay)
+    now = site.relay.metrics()
 
     def grown(name):
         return now[name] - before[name]
@@ -173,7 +162,7 @@ def test_a_thousand_half_open_handshakes(site):
     print(f"a new Agent was in after {time.monotonic() - started:.2f} s")
     assert curl("--fail", f"http://127.0.0.1:{site.port}/small").stdout == b"small"
     assert agent.status()["ready"]
-    wait_for(lambda: metrics(site.relay)["ztna_handshakes_pending"] == 0, "they are given up", 30)
+    wait_for(lambda: site.relay.metrics()["ztna_handshakes_pending"] == 0, "they are given up", 30)
     for s in sockets:
         s.close()
 

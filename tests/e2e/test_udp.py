@@ -60,6 +60,24 @@ def test_payloads_of_any_size_come_back_whole(world, echo):
     assert len(agent.status()["flows"]) == 1, "one association, one flow"
 
 
+def test_a_backend_without_a_name_costs_the_connector_nothing(world, echo):
+    world.allow({"alice": ["echo"]})
+    world.intermediate()
+    connector = world.connector("home", {"echo": "udp://nowhere.invalid:9"}, health="127.0.0.1:0")
+    agent = world.agent("alice", "--forward", "udp://127.0.0.1:0=echo")
+    wait_service(agent, "echo")
+    with client(forward_port(agent, "echo", "udp")) as s:
+
+        def tried():
+            s.send(bytes(1000))
+            return connector.metrics()['ztna_flows_total{result="failed"}'] >= 3
+
+        wait_for(tried, "three flows whose backend has no address", 60)
+    agent.stop()
+    wait_for(lambda: connector.metrics()["ztna_flows_active"] == 0, "the end of all flows")
+    assert connector.metrics()['ztna_backend_connections{protocol="udp"}'] == 0
+
+
 def test_several_clients_get_their_own_answers(world, echo):
     agent, port = through(world, echo)
     clients = [client(port) for _ in range(20)]

@@ -134,6 +134,16 @@ class Daemon(Process):
         except (OSError, http.client.HTTPException, ValueError):
             return {}
 
+    def metrics(self) -> dict[str, float]:
+        """Sample, labels included, to value."""
+        host, port = self.status()["health"].rsplit(":", 1)
+        connection = http.client.HTTPConnection(host, int(port), timeout=20)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
     def wait_status(self, condition, what: str, timeout: float = 20.0) -> dict:
         def check():
             if not self.running():
