@@ -227,7 +227,8 @@ void Broker::refuse_claim(Peer& peer, const std::string& id, proto::Reason reaso
                           const std::string& text) {
   proto::Message message;
   auto& refused = *message.mutable_session_refused();
-  refused.set_session_id(id);
+  // Nothing of another length goes back: it is not the peer's to say how large an answer is.
+  if (id.size() == base::SessionId{}.octets.size()) refused.set_session_id(id);
   refused.set_reason(reason);
   refused.set_text(text);
   peer.send(message);

@@ -113,21 +113,17 @@ void Peer::on_path_changed(quic::PathId path) {
 
 void Peer::send(const proto::Message& message) {
   if (control_ < 0 || state_ == State::closed) return;
-  if (control_out_.size() - control_sent_ > max_control_backlog) {
+  if (writer_.unsent().size() > max_control_backlog) {
     return fail("the control channel is not read");
   }
-  wire::append_message(control_out_, message);
+  writer_.append(message);
   flush_control();
   handler_.on_peer_wake(*this);
 }
 
 void Peer::flush_control() {
-  if (control_ < 0 || control_sent_ == control_out_.size()) return;
-  control_sent_ +=
-      connection_->write(control_, base::BytesView(control_out_).subspan(control_sent_));
-  if (control_sent_ < control_out_.size()) return;
-  base::Bytes().swap(control_out_);  // an idle uplink owns no buffer
-  control_sent_ = 0;
+  if (control_ < 0 || writer_.unsent().empty()) return;
+  writer_.sent(connection_->write(control_, writer_.unsent()));
 }
 
 void Peer::fail(std::string reason) {

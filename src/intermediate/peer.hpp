@@ -134,8 +134,7 @@ class Peer final : private quic::Handler {
 
   quic::StreamId control_ = -1;
   wire::MessageReader reader_;
-  base::Bytes control_out_;
-  std::size_t control_sent_ = 0;
+  wire::MessageWriter writer_;
 
   std::unordered_map<std::uint32_t, base::SessionId> channels_;
   std::uint32_t last_channel_ = 0;

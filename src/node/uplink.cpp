@@ -170,8 +170,7 @@ void Uplink::settle(base::Time now) {
     attempt_ = std::min(attempt_ * 2, timeouts::connect_attempt_max);
   }
   control_ = -1;
-  control_out_.clear();
-  control_sent_ = 0;
+  writer_.clear();
   reader_ = wire::MessageReader();
   queue_.clear();
   last_error_ = reason;
@@ -280,20 +279,15 @@ base::Outgoing Uplink::transmit(base::MutableBytes buffer, base::Time now) {
 // --- messages and packets
 
 bool Uplink::send(const proto::Message& message) {
-  if (control_ < 0 || control_out_.size() - control_sent_ > max_control_backlog) return false;
-  wire::append_message(control_out_, message);
+  if (control_ < 0 || writer_.unsent().size() > max_control_backlog) return false;
+  writer_.append(message);
   flush_control();
   return true;
 }
 
 void Uplink::flush_control() {
-  if (control_ < 0 || control_sent_ == control_out_.size()) return;
-  control_sent_ +=
-      connection_->write(control_, base::BytesView(control_out_).subspan(control_sent_));
-  if (control_sent_ == control_out_.size()) {
-    control_out_.clear();
-    control_sent_ = 0;
-  }
+  if (control_ < 0 || writer_.unsent().empty()) return;
+  writer_.sent(connection_->write(control_, writer_.unsent()));
 }
 
 bool Uplink::send_relayed(std::uint32_t channel, std::uint8_t ecn, bool may_split,

@@ -170,8 +170,7 @@ class Uplink final : private quic::Handler {
   std::uint32_t last_path_ = 0;
   quic::StreamId control_ = -1;
   wire::MessageReader reader_;
-  base::Bytes control_out_;
-  std::size_t control_sent_ = 0;
+  wire::MessageWriter writer_;
   std::string observed_;
   std::string last_error_;
   base::Time last_heard_{};

@@ -12,6 +12,9 @@ namespace {
 // Protobuf limits a delimited message's length to 32 bits: five octets of seven bits.
 constexpr std::size_t max_length_octets = 5;
 
+// A writer keeps so much that was taken before it moves the rest to the front.
+constexpr std::size_t max_taken_held = 64 * 1024;
+
 }  // namespace
 
 void append_message(base::Bytes& out, const google::protobuf::MessageLite& message) {
@@ -32,6 +35,20 @@ bool parse_message(base::BytesView payload, google::protobuf::MessageLite& messa
   if (payload.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) return false;
   const google::protobuf::LogSilencer silence;
   return message.ParseFromArray(payload.data(), static_cast<int>(payload.size()));
+}
+
+void MessageWriter::sent(std::size_t size) {
+  sent_ += size;
+  if (sent_ == out_.size()) return clear();
+  // Not at each call: every octet moved is paid for by one that left.
+  if (sent_ < max_taken_held || sent_ < out_.size() / 2) return;
+  out_.erase(out_.begin(), out_.begin() + static_cast<std::ptrdiff_t>(sent_));
+  sent_ = 0;
+}
+
+void MessageWriter::clear() {
+  base::Bytes().swap(out_);  // an idle stream owns no buffer
+  sent_ = 0;
 }
 
 MessageReader::MessageReader(std::size_t max_message) : max_message_(max_message) {}

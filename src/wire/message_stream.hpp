@@ -23,6 +23,23 @@ void append_message(base::Bytes& out, const google::protobuf::MessageLite& messa
 // standard error, where protobuf would otherwise report it.
 [[nodiscard]] bool parse_message(base::BytesView payload, google::protobuf::MessageLite& message);
 
+// Messages on their way into a stream that takes them bit by bit. What was taken is let go of, so a
+// peer that reads slowly, but reads, costs what it has not read.
+class MessageWriter {
+ public:
+  void append(const google::protobuf::MessageLite& message) { append_message(out_, message); }
+  // What the stream has not taken yet; sent() says how much it did now.
+  [[nodiscard]] base::BytesView unsent() const { return base::BytesView(out_).subspan(sent_); }
+  void sent(std::size_t size);
+  void clear();
+  // Octets of memory in use.
+  [[nodiscard]] std::size_t held() const { return out_.size(); }
+
+ private:
+  base::Bytes out_;
+  std::size_t sent_ = 0;
+};
+
 // Cuts a stream back into messages. Memory is what was fed and not yet taken: a length that a peer
 // merely announces reserves nothing.
 //

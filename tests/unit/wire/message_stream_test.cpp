@@ -138,5 +138,25 @@ RC_GTEST_PROP(MessageStream, DoesNotDependOnHowTheStreamIsCut, ()) {
   RC_ASSERT(read == texts);
 }
 
+// A stream that is never read to its end, but read: memory follows what is unsent, not what was
+// ever sent.
+TEST(MessageWriter, LetsGoOfWhatWasTaken) {
+  MessageWriter writer;
+  const auto message = observed(std::string(1000, 'z'));
+  base::Bytes expected, taken;
+  for (int i = 0; i < 200; ++i) writer.append(message);
+  for (int i = 0; i < 2000; ++i) {
+    writer.append(message);
+    append_message(expected, message);
+    const base::BytesView part = writer.unsent().first(1008);  // a message and its length
+    taken.insert(taken.end(), part.begin(), part.end());
+    writer.sent(part.size());
+    ASSERT_LE(writer.held(), 2 * writer.unsent().size() + 64 * 1024);
+  }
+  EXPECT_EQ(taken, expected);
+  writer.sent(writer.unsent().size());
+  EXPECT_EQ(writer.held(), 0u);
+}
+
 }  // namespace
 }  // namespace ztna::wire
