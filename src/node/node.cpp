@@ -12,6 +12,11 @@ using session::Session;
 constexpr std::size_t max_replies = 64;
 constexpr std::uint64_t session_handles = std::uint64_t{2} << 32;
 
+// The certificate that the other ends of our connections saw is no longer ours.
+bool differs(const identity::Principal& a, const identity::Principal& b) {
+  return a.spki != b.spki || a.not_after != b.not_after || a.serve != b.serve;
+}
+
 bool looks_like_stun(base::BytesView packet) {  // RFC 9443: the first two bits are 00
   return !packet.empty() && packet[0] < 64;
 }
@@ -82,10 +87,12 @@ void Node::add_socket(base::SocketId id, base::Family family) {
 void Node::set_credentials(std::shared_ptr<const identity::Credentials> credentials,
                            base::Time now) {
   now_ = now;
+  const bool renewed = differs(config_.credentials->self(), credentials->self());
   config_.credentials = credentials;
   for (const auto& uplink : uplinks_) {
     uplink->set_credentials(credentials);
     uplink->hurry(now);
+    if (renewed) uplink->renew(now + uplink->index() * timeouts::renewal_stagger);
     if (uplink->peer() == nullptr) continue;
     const auto trusted =
         credentials->still_trusts(uplink->peer_certificate(), *uplink->peer(), wall_.now(now));

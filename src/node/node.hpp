@@ -65,6 +65,7 @@ class Node final : private UplinkHandler {
   void add_socket(base::SocketId id, base::Family family);
   void set_wall(base::WallReference wall) { wall_ = wall; }
   // For new connections; live ones end when the new roots or the clock no longer bear their peer.
+  // With another leaf of ours, the uplinks are dialled anew; their sessions are claimed back.
   void set_credentials(std::shared_ptr<const identity::Credentials> credentials, base::Time now);
 
   void receive(const base::Incoming& packet, base::Time now);

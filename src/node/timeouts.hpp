@@ -28,6 +28,9 @@ inline constexpr base::Duration retry_first = 70ms;
 inline constexpr base::Duration retry_young = 600ms;
 inline constexpr base::Duration retry_max = 5s;
 inline constexpr base::Duration outage_young = 60s;
+// After a renewal of our certificate the uplinks are dialled anew one after the other, so that one
+// of several is always up.
+inline constexpr base::Duration renewal_stagger = 5s;
 // A resolver that does not answer.
 inline constexpr base::Duration resolve = 5s;
 // Registered must follow Register.

@@ -169,6 +169,7 @@ void Uplink::settle(base::Time now) {
     ++failed_attempts_;
     attempt_ = std::min(attempt_ * 2, timeouts::connect_attempt_max);
   }
+  renew_at_ = base::never;
   control_ = -1;
   writer_.clear();
   reader_ = wire::MessageReader();
@@ -186,6 +187,10 @@ void Uplink::drop(const std::string& reason, base::Time now) {
   now_ = now;
   end(reason);
   settle(now);
+}
+
+void Uplink::renew(base::Time at) {
+  if (connection_) renew_at_ = at;
 }
 
 void Uplink::hurry(base::Time now) {
@@ -223,6 +228,7 @@ void Uplink::expire(base::Time now, base::WallTime wall) {
     end("nothing heard from " + name_ + " for " +
         std::to_string(timeouts::uplink_dead / std::chrono::seconds(1)) + " s");
   }
+  if (now >= renew_at_) end("this node's certificate was renewed");
   if (now >= state_deadline_) {
     switch (state_) {
       case State::waiting:
@@ -248,7 +254,7 @@ void Uplink::expire(base::Time now, base::WallTime wall) {
 }
 
 base::Time Uplink::next_deadline() const {
-  base::Time at = base::never;
+  base::Time at = renew_at_;
   if (connection_) at = std::min(at, connection_->next_deadline());
   if (closing_) at = std::min(at, closing_->next_deadline());
   if (state_ != State::up && state_ != State::draining && state_ != State::stopped) {

@@ -70,6 +70,9 @@ class Uplink final : private quic::Handler {
 
   // Used for the next dial; a live connection is untouched.
   void set_credentials(std::shared_ptr<const identity::Credentials> credentials);
+  // Our own certificate was renewed: a connection from before `at` is dialled anew then. The
+  // Intermediate knows it by the old certificate, and would end it when that expires.
+  void renew(base::Time at);
   // Sessions of this node: with any, the Intermediate is asked every second whether it lives.
   void set_sessions(std::size_t count, base::Time now);
 
@@ -156,6 +159,7 @@ class Uplink final : private quic::Handler {
   State state_ = State::waiting;
   base::Time now_{};
   base::Time state_deadline_{};  // retry, attempt or registration timer by state
+  base::Time renew_at_ = base::never;
   bool wants_resolve_ = false;
   std::optional<base::SocketId> socket_v4_, socket_v6_;
 

@@ -20,22 +20,26 @@ std::shared_ptr<const policy::Policy> parse_policy(const std::string& text) {
 
 Certificates::Certificates() {
   identity::TestAuthority authority("example.org", identity::KeyType::ed25519);
-  const auto connector = [&](const std::string& name) {
-    return authority.connector(
-        name, {"echo", "source", "sink", "udp-echo", "refused", "secret", "other"});
+  using identity::Role;
+  const auto make = [&](Role role, const std::string& name, int days) {
+    identity::LeafRequest leaf{.role = role, .name = name, .days = days};
+    if (role == Role::connector) {
+      leaf.serve = {"echo", "source", "sink", "udp-echo", "refused", "secret", "other"};
+    }
+    return authority.credentials(leaf);
   };
   for (const char* name : {"relay", "relay-1"}) {
-    intermediates.push_back(authority.intermediate(name));
-    renewed_intermediates.push_back(authority.intermediate(name));
+    intermediates.push_back(make(Role::intermediate, name, 90));
+    renewed_intermediates.push_back(make(Role::intermediate, name, 180));
   }
   intermediate = intermediates.front();
   for (const char* name : {"home-0", "home-1"}) {
-    connectors.push_back(connector(name));
-    renewed_connectors.push_back(connector(name));
+    connectors.push_back(make(Role::connector, name, 90));
+    renewed_connectors.push_back(make(Role::connector, name, 180));
   }
   for (const char* name : {"agent-0", "agent-1", "agent-2"}) {
-    agents.push_back(authority.agent(name));
-    renewed_agents.push_back(authority.agent(name));
+    agents.push_back(make(Role::agent, name, 90));
+    renewed_agents.push_back(make(Role::agent, name, 180));
   }
   identity::TestAuthority elsewhere("example.org", identity::KeyType::ed25519);
   stranger = elsewhere.agent("agent-0");
@@ -126,6 +130,21 @@ void Scene::add_agent(std::size_t index) {
 
 void Scene::renew_intermediate(std::size_t index) {
   intermediate_credentials_.at(index) = Certificates::get().renewed_intermediates.at(index);
+}
+
+void Scene::turn_calendar(int days) {
+  base::WallReference wall = world.wall();
+  wall.wall.seconds += std::int64_t{days} * 86400;
+  world.set_wall(wall);
+  for (std::size_t i = 0; i < relays.size(); ++i) {
+    if (relays[i]->part() != nullptr) intermediate(i).set_wall(wall);
+  }
+  for (std::size_t i = 0; i < connectors.size(); ++i) {
+    if (connectors[i]->part() != nullptr) connector(i).engine().set_wall(wall);
+  }
+  for (std::size_t i = 0; i < agents.size(); ++i) {
+    if (agents[i]->part() != nullptr) agent(i).engine().set_wall(wall);
+  }
 }
 
 void Scene::renew_connector(std::size_t index) {

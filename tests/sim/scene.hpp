@@ -19,7 +19,7 @@ class Certificates {
   [[nodiscard]] static Certificates& get();
   std::shared_ptr<const identity::Credentials> intermediate, stranger;
   std::vector<std::shared_ptr<const identity::Credentials>> intermediates, connectors, agents;
-  // The same names with other keys: after a renewal.
+  // The same names with other keys, for twice as long: after a renewal.
   std::vector<std::shared_ptr<const identity::Credentials>> renewed_intermediates,
       renewed_connectors, renewed_agents;
 
@@ -73,6 +73,8 @@ class Scene {
   void renew_intermediate(std::size_t index = 0);
   void renew_connector(std::size_t index = 0);
   void renew_agent(std::size_t index = 0);
+  // Civil time goes on by so many days; certificates are of 90, renewed ones of 180.
+  void turn_calendar(int days);
   [[nodiscard]] std::shared_ptr<const policy::Policy> policy() const { return policy_; }
   // A part's quota of what it still holds after all flows are over: leaks are violations.
   void check_nothing_left();

@@ -98,6 +98,7 @@ class World {
   [[nodiscard]] Time now() const { return now_; }
   // Civil time of this world, for certificates.
   [[nodiscard]] base::WallReference wall() const { return wall_; }
+  void set_wall(base::WallReference wall) { wall_ = wall; }
   [[nodiscard]] SeededRandom& random() { return random_; }
   // A source of its own, so that what one part draws does not shift what another one gets.
   [[nodiscard]] std::uint64_t fork() { return random_.next(); }
