@@ -422,7 +422,6 @@ void Node::on_session_closed_message(Uplink& uplink, const proto::SessionClosed&
   Slot* const slot = slot_of(id);
   // Only the Intermediate that relays for a session may end its relaying.
   if (slot == nullptr || slot->leg == nullptr || &slot->leg->uplink() != &uplink) return;
-  if (closed.reason() == proto::REASON_DRAINING) return lose_relay(*slot);
   const bool denied =
       closed.reason() == proto::REASON_DENIED || closed.reason() == proto::REASON_REVOKED;
   slot->session->close(denied ? session::close_denied : session::close_replaced,

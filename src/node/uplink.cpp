@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 
 constexpr std::string_view alpn = "ztna-uplink/1";
 constexpr std::size_t max_control_backlog = 1 << 20;
+// A draining Intermediate says when it goes; much more than that is no drain.
+constexpr base::Duration max_grace = 10min;
 
 }  // namespace
 
@@ -154,7 +156,7 @@ void Uplink::schedule_retry(base::Time now) {
 void Uplink::settle(base::Time now) {
   if (end_reason_.empty() || state_ == State::stopped) return;
   const std::string reason = std::exchange(end_reason_, {});
-  const bool was_up = state_ == State::up || state_ == State::draining;
+  const bool was_up = relays();
   if (connection_) {
     if (!connection_->closed()) connection_->close(session::close_normal, reason, now);
     // What still comes for it is nobody's: its farewell is sent once.
@@ -224,7 +226,7 @@ void Uplink::expire(base::Time now, base::WallTime wall) {
   if (connection_ && connection_->next_deadline() <= now) connection_->expire(now);
   if (closing_ && closing_->next_deadline() <= now) closing_->expire(now);
   if (closing_ && closing_->finished()) closing_.reset();
-  if (up() && asks_often() && now - last_heard_ > timeouts::uplink_dead) {
+  if (relays() && asks_often() && now - last_heard_ > timeouts::uplink_dead) {
     end("nothing heard from " + name_ + " for " +
         std::to_string(timeouts::uplink_dead / std::chrono::seconds(1)) + " s");
   }
@@ -245,8 +247,8 @@ void Uplink::expire(base::Time now, base::WallTime wall) {
         }
         break;
       case State::registering: end(name_ + " did not answer the registration"); break;
+      case State::draining: end(name_ + " has gone away"); break;
       case State::up:
-      case State::draining:
       case State::stopped: break;
     }
   }
@@ -257,10 +259,8 @@ base::Time Uplink::next_deadline() const {
   base::Time at = renew_at_;
   if (connection_) at = std::min(at, connection_->next_deadline());
   if (closing_) at = std::min(at, closing_->next_deadline());
-  if (state_ != State::up && state_ != State::draining && state_ != State::stopped) {
-    at = std::min(at, state_deadline_);
-  }
-  if (up() && asks_often()) {
+  if (state_ != State::stopped) at = std::min(at, state_deadline_);
+  if (relays() && asks_often()) {
     at = std::min(at, last_heard_ + timeouts::uplink_dead + 1ms);
   }
   return at;
@@ -298,7 +298,7 @@ void Uplink::flush_control() {
 
 bool Uplink::send_relayed(std::uint32_t channel, std::uint8_t ecn, bool may_split,
                           base::BytesView packet) {
-  if (!up()) return false;
+  if (!relays()) return false;
   wire::RelayHeader header;
   header.channel = channel;
   header.ecn = ecn;
@@ -312,7 +312,7 @@ std::size_t Uplink::relay_mtu(std::uint32_t channel) const {
 
 bool Uplink::relay_writable(std::uint32_t channel) const {
   // A full GSO batch must still fit behind what waits, so that nothing is dropped here.
-  return up() && queue_.bytes(channel) + (std::size_t{64} << 10) < queue_.limit();
+  return relays() && queue_.bytes(channel) + (std::size_t{64} << 10) < queue_.limit();
 }
 
 // --- quic::Handler
@@ -370,11 +370,16 @@ void Uplink::on_message(const proto::Message& message) {
       observed_ = message.observed_address().address().substr(0, 64);
       break;
     case proto::Message::kDrain:
-      if (state_ == State::up) state_ = State::draining;
+      if (state_ != State::up) break;
+      state_ = State::draining;
+      state_deadline_ = now_ +
+                        std::min<base::Duration>(
+                            std::chrono::milliseconds(message.drain().grace_ms()), max_grace) +
+                        1s;
       break;
     default: break;
   }
-  if (state_ == State::up || state_ == State::draining) handler_.on_uplink_message(*this, message);
+  if (relays()) handler_.on_uplink_message(*this, message);
 }
 
 void Uplink::on_stream_writable(quic::StreamId /*id*/) { flush_control(); }

@@ -7,7 +7,8 @@
 //   connecting   handshake              → registering  | failure, time-out → waiting
 //   registering  Registered             → up           | refusal, time-out → waiting
 //   up           Drain from the peer    → draining     | death → waiting
-//   draining     end of the connection  → waiting
+//   draining     end of the connection, or of the grace that the peer gave → waiting
+// Packets are relayed while it is up or draining; only one that is up may be asked for more.
 //   stopped      (after close())
 #pragma once
 
@@ -85,7 +86,7 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] base::Time next_deadline() const;
   [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, base::Time now);
 
-  // False when the uplink is not up.
+  // False when there is no control channel.
   bool send(const proto::Message& message);
   // Queues a session packet. False: dropped.
   bool send_relayed(std::uint32_t channel, std::uint8_t ecn, bool may_split,
@@ -108,6 +109,7 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] std::uint32_t index() const { return index_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool up() const { return state_ == State::up; }
+  [[nodiscard]] bool relays() const { return up() || state_ == State::draining; }
   // Up, or Register is on its way: messages arrive behind it.
   [[nodiscard]] bool may_ask() const { return up() || (state_ == State::registering); }
   // Never yet failed, or was up a moment ago: worth a short wait.

@@ -168,18 +168,33 @@ TEST(Control, RevokedAgentIsCutAndStaysOut) {
 TEST(Control, DrainedIntermediateHandsOver) {
   Scene scene;
   ASSERT_TRUE(scene.settle());
+  // More than all the windows on the way hold.
   Client& client = scene.open(
-      {.service = "source", .size = 4'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+      {.service = "source", .size = 30'000'000, .read_pause = 10ms, .read_chunk = 64 * 1024});
   scene.world.idle(300ms);
   scene.intermediate().drain(3s, scene.world.now());
-  const std::uint64_t before = client.received();
+  scene.world.idle(1500ms);
+  const auto& counters = scene.connector().engine().counters();
+  const std::uint64_t before = counters.bytes_from_backend;
   scene.world.idle(1s);
-  EXPECT_GT(client.received(), before);
+  EXPECT_GT(counters.bytes_from_backend, before + 1'000'000);
   scene.intermediate().close(scene.world.now());
   scene.world.idle(100ms);
   scene.relay->restart_after(50ms);
   ASSERT_TRUE(scene.finish(client, 60s));
   EXPECT_TRUE(client.complete()) << client.text();
+}
+
+// It said that it would go and hangs instead: nodes do not wait for it longer than it asked for.
+TEST(Control, NobodyWaitsForeverForADrainedIntermediate) {
+  Scene scene;
+  ASSERT_TRUE(scene.settle());
+  scene.intermediate().drain(3s, scene.world.now());
+  const node::Node& node = scene.connector().engine().node();
+  scene.world.idle(2s);
+  EXPECT_EQ(node.uplinks().at(0)->state(), node::Uplink::State::draining);
+  scene.world.idle(3s);
+  EXPECT_NE(node.uplinks().at(0)->state(), node::Uplink::State::draining);
 }
 
 }  // namespace
