@@ -6,11 +6,17 @@
 #include "node/timeouts.hpp"
 
 namespace ztna::agent {
+namespace {
+
+// Of one Intermediate: it is believed about who offers what, not with all of our memory.
+constexpr std::size_t max_services = 100'000;
+
+}  // namespace
 
 void Catalog::update(std::uint32_t uplink, const node::proto::Directory& directory) {
-  std::vector<Service>& services = by_uplink_[uplink];
-  services.clear();
+  std::vector<Service>& services = incoming_[uplink];
   for (const auto& entry : directory.services()) {
+    if (services.size() >= max_services) break;
     if (!identity::is_valid_name(entry.name()) || entry.port() > 65535) continue;
     Service service{entry.name(),
                     entry.protocol() == node::proto::PROTOCOL_UDP ? session::Protocol::udp
@@ -25,10 +31,14 @@ void Catalog::update(std::uint32_t uplink, const node::proto::Directory& directo
     }
     services.push_back(std::move(service));
   }
+  if (directory.more()) return;
+  by_uplink_[uplink] = std::move(services);
+  incoming_.erase(uplink);
   merge();
 }
 
 void Catalog::forget_uplink(std::uint32_t uplink) {
+  incoming_.erase(uplink);
   by_uplink_.erase(uplink);
   merge();
 }

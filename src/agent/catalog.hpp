@@ -37,7 +37,7 @@ struct Candidate {
 
 class Catalog {
  public:
-  // Replaces what this uplink announced.
+  // Replaces what this uplink announced, once the last part is there.
   void update(std::uint32_t uplink, const node::proto::Directory& directory);
   void forget_uplink(std::uint32_t uplink);
 
@@ -62,6 +62,7 @@ class Catalog {
   [[nodiscard]] bool penalised(const base::IncarnationId& instance, base::Time now) const;
 
   std::map<std::uint32_t, std::vector<Service>> by_uplink_;
+  std::map<std::uint32_t, std::vector<Service>> incoming_;  // parts of a directory
   std::map<std::string, Service> merged_;
   std::map<base::IncarnationId, base::Time> penalties_;  // until when
   std::map<std::string, base::IncarnationId> last_used_;

@@ -4,14 +4,25 @@
 
 namespace ztna::directory {
 
-void Directory::offer(NodeKey node, const std::string& connector,
+bool Directory::stands(NodeKey node, const std::vector<Service>& services) const {
+  const std::vector<std::string>& names = offered_by(node);
+  if (!std::ranges::equal(names, services, {}, {}, &Service::name)) return false;
+  return std::ranges::all_of(services, [&](const Service& service) {
+    const auto& known = instances(service.name);
+    return std::ranges::find(known, node, &Instance::node)->service == service;
+  });
+}
+
+bool Directory::offer(NodeKey node, const std::string& connector,
                       const base::IncarnationId& incarnation,
                       const std::vector<Service>& services) {
+  if (stands(node, services)) return false;
   withdraw(node);
   for (const Service& service : services) {
     services_[service.name].push_back({node, connector, incarnation, service});
     by_node_[node].push_back(service.name);
   }
+  return true;
 }
 
 void Directory::withdraw(NodeKey node) {

@@ -19,6 +19,7 @@ struct Service {
   bool udp = false;
   std::uint16_t port = 0;  // a hint for --auto-forward
   bool healthy = true;
+  friend bool operator==(const Service&, const Service&) = default;
 };
 
 struct Instance {
@@ -30,8 +31,9 @@ struct Instance {
 
 class Directory {
  public:
-  // Everything this Connector offers from now on; an empty list withdraws it.
-  void offer(NodeKey node, const std::string& connector, const base::IncarnationId& incarnation,
+  // Everything this Connector offers from now on; an empty list withdraws it. False: it did
+  // already.
+  bool offer(NodeKey node, const std::string& connector, const base::IncarnationId& incarnation,
              const std::vector<Service>& services);
   void withdraw(NodeKey node);
 
@@ -44,6 +46,8 @@ class Directory {
   [[nodiscard]] const std::vector<std::string>& offered_by(NodeKey node) const;
 
  private:
+  [[nodiscard]] bool stands(NodeKey node, const std::vector<Service>& services) const;
+
   std::map<std::string, std::vector<Instance>> services_;
   std::unordered_map<NodeKey, std::vector<std::string>> by_node_;
 };

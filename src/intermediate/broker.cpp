@@ -5,6 +5,12 @@
 namespace ztna::intermediate {
 namespace {
 
+// A reader at the other end takes 64 KiB a message (wire::MessageReader).
+constexpr std::size_t max_directory_part = 32 * 1024;
+// What one Agent is told altogether: some 20,000 instances.
+constexpr std::size_t max_directory = 2 << 20;
+constexpr std::size_t size_of_framing = 6;  // tag and length around a nested message
+
 std::string id_bytes(const base::SessionId& id) { return {id.octets.begin(), id.octets.end()}; }
 std::string id_bytes(const base::IncarnationId& id) { return {id.octets.begin(), id.octets.end()}; }
 
@@ -44,7 +50,7 @@ std::vector<directory::Service> Broker::allowed_offer(Peer& connector,
 
 void Broker::offer(Peer& connector, const proto::Offer& offer) {
   std::vector<directory::Service> wanted = allowed_offer(connector, offer);
-  offers_[connector.key()] = wanted;
+  const bool first = offers_.insert_or_assign(connector.key(), wanted).second;
   std::erase_if(wanted, [&](const directory::Service& service) {
     const policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);
     const auto& known = directory_.offered_by(connector.key());
@@ -65,28 +71,49 @@ void Broker::offer(Peer& connector, const proto::Offer& offer) {
     connector.send(message);
     return true;
   });
-  directory_.offer(connector.key(), connector.uri(), connector.incarnation(), wanted);
-  resume(connector);
-  host_.directory_changed();
+  const bool news =
+      directory_.offer(connector.key(), connector.uri(), connector.incarnation(), wanted);
+  if (first) resume(connector);
+  if (news) host_.directory_changed();
 }
 
-proto::Directory Broker::directory_for(const Peer& agent) const {
-  proto::Directory directory;
+std::vector<proto::Message> Broker::directory_for(const Peer& agent) {
+  std::vector<proto::Message> parts(1);
+  parts.back().mutable_directory();
+  std::size_t part_size = 0, size = 0;
   for (const auto& [name, instances] : directory_.all()) {
     if (!host_.policy().may_reach(agent.principal(), name).allowed) continue;
-    proto::DirectoryService& service = *directory.add_services();
-    service.set_name(name);
-    service.set_protocol(instances.front().service.udp ? proto::PROTOCOL_UDP : proto::PROTOCOL_TCP);
-    service.set_port(instances.front().service.port);
+    proto::DirectoryService* service = nullptr;  // in the part being filled
     for (const directory::Instance& instance : instances) {
+      if (size >= max_directory) {
+        ++counters_.directories_cut;
+        return parts;
+      }
+      if (part_size >= max_directory_part) {
+        parts.back().mutable_directory()->set_more(true);
+        parts.emplace_back();
+        part_size = 0;
+        service = nullptr;
+      }
+      if (service == nullptr) {
+        service = parts.back().mutable_directory()->add_services();
+        service->set_name(name);
+        service->set_protocol(instances.front().service.udp ? proto::PROTOCOL_UDP
+                                                            : proto::PROTOCOL_TCP);
+        service->set_port(instances.front().service.port);
+        part_size += service->ByteSizeLong() + size_of_framing;
+      }
       const Peer* const connector = host_.peer(instance.node);
-      proto::Instance& entry = *service.add_instances();
+      proto::Instance& entry = *service->add_instances();
       entry.set_connector(instance.connector);
       entry.set_incarnation(id_bytes(instance.incarnation));
       entry.set_healthy(instance.service.healthy && connector != nullptr && !connector->silent());
+      const std::size_t added = entry.ByteSizeLong() + size_of_framing;
+      part_size += added;
+      size += added;
     }
   }
-  return directory;
+  return parts;
 }
 
 // --- opening

@@ -55,6 +55,7 @@ class Broker {
     std::uint64_t dropped_peer_away = 0;  // the other leg has no uplink
     std::uint64_t dropped_relay_off = 0;
     std::uint64_t not_owner = 0;
+    std::uint64_t directories_cut = 0;  // longer than max_directory
     std::uint64_t sessions_opened = 0, sessions_denied = 0, sessions_reclaimed = 0;
   };
 
@@ -84,8 +85,8 @@ class Broker {
   void set_relay(bool on) { relay_on_ = on; }
   [[nodiscard]] bool relay_on() const { return relay_on_; }
 
-  // What this Agent may see.
-  [[nodiscard]] proto::Directory directory_for(const Peer& agent) const;
+  // What this Agent may see, in messages that its reader takes; at least one.
+  [[nodiscard]] std::vector<proto::Message> directory_for(const Peer& agent);
 
   struct SessionView {
     std::string id, agent, connector;

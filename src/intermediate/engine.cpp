@@ -19,6 +19,8 @@ constexpr base::Duration dead_after = 8s;
 constexpr base::Duration watch_interval = 500ms;
 // Changes of offers are gathered for so long before every Agent hears of them.
 constexpr base::Duration directory_delay = 20ms;
+// And so long they are apart: each costs a policy decision for every Agent and service.
+constexpr base::Duration directory_interval = 100ms;
 constexpr base::Duration uplink_idle = 30s;
 // STUN answers a second and at once for one prefix.
 constexpr double stun_rate = 50, stun_burst = 100;
@@ -277,11 +279,7 @@ void Engine::register_peer(Peer& peer, const proto::Register& body) {
   }
   peer.send(message);
   send_observed(peer);
-  if (peer.principal().role == identity::Role::agent) {
-    proto::Message directory;
-    *directory.mutable_directory() = broker_.directory_for(peer);
-    peer.send(directory);
-  }
+  if (peer.principal().role == identity::Role::agent) send_directory(peer);
 }
 
 // The same run of a node dialled anew, or another run of it speaks from the very same address: the
@@ -361,16 +359,29 @@ void Engine::on_peer_closed(Peer& peer, const quic::CloseInfo& info) {
 // --- directories
 
 void Engine::directory_changed() {
-  if (directories_due_ == base::never) directories_due_ = now_ + directory_delay;
+  if (directories_due_ != base::never) return;
+  directories_due_ = std::max(now_ + directory_delay, directories_sent_ + directory_interval);
+}
+
+void Engine::send_directory(Peer& agent) {
+  const std::vector<proto::Message> parts = broker_.directory_for(agent);
+  std::string octets;
+  for (const proto::Message& part : parts) octets += part.SerializeAsString();
+  if (!agent.directory_is_news(std::hash<std::string>()(octets))) return;
+  for (const proto::Message& part : parts) agent.send(part);
 }
 
 void Engine::send_directories() {
   directories_due_ = base::never;
+  directories_sent_ = now_;
   for (const auto& [key, node] : peers_) {
     if (!node->registered() || node->principal().role != identity::Role::agent) continue;
-    proto::Message message;
-    *message.mutable_directory() = broker_.directory_for(*node);
-    node->send(message);
+    // Who has not read the last one gets the latest, later.
+    if (node->backlog() > 0) {
+      directory_changed();
+    } else {
+      send_directory(*node);
+    }
   }
 }
 

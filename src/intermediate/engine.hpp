@@ -34,6 +34,8 @@ struct EngineConfig {
   quic::ConnectionIdLayout cid_layout;
   std::vector<ListenAddress> listen;  // where STUN answers; the first ones are for uplinks
   bool relay = true;
+  // Live uplinks under one certificate name: many instances are normal, a thousand are a theft.
+  std::size_t max_uplinks_per_identity = 16;
   AdmissionLimits admission;
   BrokerLimits broker;
 };
@@ -113,6 +115,7 @@ class Engine final : private PeerHandler, private Broker::Host {
   void replace_older(Peer& peer);
   void refuse(Peer& peer, proto::Reason reason, const std::string& text);
   void send_observed(Peer& peer);
+  void send_directory(Peer& agent);
   void send_directories();
   void watch_silence(base::Time now);
   void audit_uplink(const Peer& peer, bool allowed, const std::string& rule,
@@ -135,7 +138,7 @@ class Engine final : private PeerHandler, private Broker::Host {
   std::unordered_map<PeerKey, bool> is_awake_;
   base::DeadlineQueue<PeerKey> deadlines_;
   base::Time next_watch_{};
-  base::Time directories_due_ = base::never;
+  base::Time directories_due_ = base::never, directories_sent_{};
   bool draining_ = false;
   struct Stateless {
     base::SocketId socket;

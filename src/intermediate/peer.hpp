@@ -6,8 +6,10 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
@@ -80,6 +82,12 @@ class Peer final : private quic::Handler {
 
   void set_registered(const base::IncarnationId& incarnation);
   void set_silent(bool silent) { silent_ = silent; }
+  // Is a directory with this digest news to the Agent? From now on it is not.
+  [[nodiscard]] bool directory_is_news(std::size_t digest) {
+    return std::exchange(directory_, digest) != digest;
+  }
+  // Octets said and not yet taken by the connection.
+  [[nodiscard]] std::size_t backlog() const { return writer_.unsent().size(); }
 
   [[nodiscard]] PeerKey key() const { return key_; }
   [[nodiscard]] State state() const { return state_; }
@@ -121,7 +129,8 @@ class Peer final : private quic::Handler {
   base::Time now_{};
   base::Time last_heard_{};
   bool silent_ = false;
-  std::string broken_;  // a protocol error found inside a callback
+  std::optional<std::size_t> directory_;  // digest of the last one sent
+  std::string broken_;                    // a protocol error found inside a callback
 
   // The latest addresses of this connection; the oldest that is not in use makes room.
   struct KnownPath {

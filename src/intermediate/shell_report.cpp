@@ -112,6 +112,9 @@ void write_metrics(io::MetricsWriter& out, const Engine& engine, const io::Packe
   out.sample(b.sessions_denied);
   out.family("ztna_sessions_reclaimed_total", MetricType::counter, "Relay channels claimed again.");
   out.sample(b.sessions_reclaimed);
+  out.family("ztna_directories_cut_total", MetricType::counter,
+             "Directories longer than an Agent is told; it misses services.");
+  out.sample(b.directories_cut);
   out.family("ztna_not_owner_total", MetricType::counter,
              "Messages that named a session of somebody else's.");
   out.sample(b.not_owner);

@@ -110,5 +110,25 @@ TEST(Catalog, IgnoresMalformedEntries) {
   EXPECT_EQ(catalog.find("web")->instances.size(), 1u);
 }
 
+// A directory in parts counts when the last is there, and an unfinished one never does.
+TEST(Catalog, TakesADirectoryInParts) {
+  Catalog catalog;
+  catalog.update(0, web({{c, true}}));
+  node::proto::Directory first = web({{a, true}});
+  first.set_more(true);
+  catalog.update(0, first);
+  ASSERT_EQ(catalog.find("web")->instances.size(), 1u);
+  EXPECT_EQ(catalog.find("web")->instances[0].incarnation, c);
+  catalog.update(0, web({{b, true}}));
+  ASSERT_EQ(catalog.find("web")->instances.size(), 2u);
+  EXPECT_EQ(catalog.find("web")->instances[0].incarnation, a);
+  EXPECT_EQ(catalog.find("web")->instances[1].incarnation, b);
+  catalog.update(0, first);
+  catalog.forget_uplink(0);
+  EXPECT_EQ(catalog.find("web"), nullptr);
+  catalog.update(0, web({{b, true}}));
+  EXPECT_EQ(catalog.find("web")->instances.size(), 1u);
+}
+
 }  // namespace
 }  // namespace ztna::agent
