@@ -33,7 +33,8 @@ void add_services(Table& table, ConnectorOptions& options, SingleService& single
       .variable("SERVICE_ID");
   table.text("local-addr", "HOST:PORT", single.backend, "The backend of --service-id.");
   table.number<std::uint32_t>("max-flows", options.max_flows, 1, 1'000'000,
-                              "Live flows at most, all services together; more are refused.");
+                              "Live flows at most, all services together; more are refused. "
+                              "One Agent may hold a quarter of them.");
   table.duration("connect-timeout", options.connect_timeout, std::chrono::milliseconds(100),
                  std::chrono::minutes(2), "How long a backend may take to accept a connection.");
 }

@@ -1,5 +1,6 @@
 #include "connector/shell.hpp"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "bridge/node_report.hpp"
@@ -19,6 +20,21 @@ io::SystemRandom& random() {
   return source;
 }
 
+// Descriptors that are no flow's: sockets, logs, both doors with their clients, name look-ups.
+constexpr std::size_t other_descriptors = 192;
+// What one Agent may hold of all flows: no Agent can shut the others out.
+constexpr std::size_t agents_share = 4;
+
+// A flow needs a descriptor, so the limit on flows is to be reached before the one on descriptors:
+// a refusal says "too many flows", where running out would look like a backend that is down.
+std::size_t flows_that_fit(std::size_t wanted, std::size_t descriptors) {
+  const std::size_t fit = descriptors - std::min(descriptors / 2, other_descriptors);
+  if (wanted <= fit) return wanted;
+  logging::warn("--max-flows does not fit: each flow needs a descriptor",
+                {{"max_flows", wanted}, {"descriptors", descriptors}, {"used", fit}});
+  return fit;
+}
+
 EngineConfig engine_config(const daemon::Frame& frame, const config::ConnectorOptions& options,
                            const std::string& version) {
   EngineConfig config;
@@ -29,7 +45,8 @@ EngineConfig engine_config(const daemon::Frame& frame, const config::ConnectorOp
   config.node.random = &random();
   config.node.version = version;
   config.policy = frame.trust().policy;
-  config.max_flows = options.max_flows;
+  config.max_flows = flows_that_fit(options.max_flows, frame.descriptor_limit());
+  config.max_flows_per_agent = std::max<std::size_t>(1, config.max_flows / agents_share);
   for (const config::Service& service : options.services) {
     config.services.push_back(
         {service.name, service.transport == config::Transport::tcp ? Protocol::tcp : Protocol::udp,

@@ -18,4 +18,11 @@ void HealthCheck::conclude(bool healthy) {
   report_(healthy);
 }
 
+void HealthCheck::on_connect_failed(io::ConnectFailure failure) {
+  if (failure.error != io::ConnectError::exhausted) return conclude(false);
+  // We lack descriptors or ports, which says nothing about the backend: the last verdict holds.
+  stream_.close();
+  timer_.set(io::Loop::now() + retry);
+}
+
 }  // namespace ztna::connector

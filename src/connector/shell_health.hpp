@@ -14,14 +14,14 @@ class HealthCheck final : private io::TcpStream::Handler {
   static constexpr base::Duration retry = std::chrono::seconds(1);  // while it is down
   static constexpr base::Duration timeout = std::chrono::seconds(2);
 
-  // Begins at once; `report` is called after each check.
+  // Begins at once; `report` is called after each check that tells something.
   HealthCheck(io::Loop& loop, base::HostPort backend, std::function<void(bool healthy)> report);
 
  private:
   void check();
   void conclude(bool healthy);
   void on_connected() override { conclude(true); }
-  void on_connect_failed(io::ConnectFailure /*failure*/) override { conclude(false); }
+  void on_connect_failed(io::ConnectFailure failure) override;
   void on_data(base::BytesView /*data*/) override {}
   void on_eof() override {}
   void on_closed(io::TcpStream::CloseReason /*reason*/) override {}

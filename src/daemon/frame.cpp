@@ -9,6 +9,7 @@
 #include "base/rfc3339.hpp"
 #include "daemon/audit_log.hpp"
 #include "daemon/doors.hpp"
+#include "io/descriptors.hpp"
 #include "io/sd_notify.hpp"
 #include "logging/format.hpp"
 #include "logging/logging.hpp"
@@ -54,6 +55,7 @@ struct Frame::Impl {
   [[nodiscard]] std::string status_text() const;
 
   FrameOptions options;
+  std::size_t descriptor_limit = io::raise_descriptor_limit();
   io::Loop loop;
   Trust trust;
   AuditLog audit_log;
@@ -225,6 +227,7 @@ base::Result<std::unique_ptr<Frame>> Frame::create(FrameOptions options) {
 }
 
 io::Loop& Frame::loop() { return impl_->loop; }
+std::size_t Frame::descriptor_limit() const { return impl_->descriptor_limit; }
 const Trust& Frame::trust() const { return impl_->trust; }
 std::optional<base::Address> Frame::health_address() const { return impl_->doors.health_address(); }
 

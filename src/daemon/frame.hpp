@@ -68,6 +68,8 @@ class Frame {
 
   [[nodiscard]] io::Loop& loop();
   [[nodiscard]] const Trust& trust() const;
+  // Descriptors that this process may have: the soft limit was raised to the hard one.
+  [[nodiscard]] std::size_t descriptor_limit() const;
   // Where /healthz listens (with the real port); nothing when it is off.
   [[nodiscard]] std::optional<base::Address> health_address() const;
 

@@ -300,3 +300,40 @@ def test_backend_hangs_after_accepting(world):
     assert done.returncode == 28, done  # curl's own time-out
     connector.wait_status(lambda s: s["services"][0]["flows"] == 0, "the flow gone with the client")
     server.close()
+
+
+def test_one_agent_does_not_use_up_the_connectors_descriptors(world):
+    """Flows are refused before descriptors run out, and the service stays offered meanwhile."""
+    greeted = []
+
+    def read_only(connection):
+        greeted.append(1)
+        while connection.recv(65536):
+            pass
+
+    server = TcpServer(read_only)
+    world.allow({"alice": ["web"], "bob": ["web"]})
+    world.intermediate()
+    # Soft 64, as a shell may have it; hard 224: what there is.
+    connector = world.connector("home", {"web": f"tcp://127.0.0.1:{server.port}"},
+                                health="127.0.0.1:0", prefix=("prlimit", "--nofile=64:224"))
+    agent = world.agent("alice", "--forward", "tcp://127.0.0.1:0=web")
+    wait_service(agent, "web")
+    local = forward_port(agent, "web")
+    open_ = [socket.create_connection(("127.0.0.1", local), 10) for _ in range(200)]
+    wait_for(lambda: len(failures(agent, "web")) > 0, "a refusal", 30)
+    seen = len(greeted)
+    # The next health check of the backend.
+    wait_for(lambda: len(greeted) > seen or "Backend is down" in connector.log(), "a check", 30)
+    assert "Backend is down" not in connector.log()
+    assert connector.metrics()['ztna_service_healthy{service="web"}'] == 1
+    assert all(f["reason"] == "quota" for f in failures(agent, "web")), failures(agent, "web")
+    bob = world.agent("bob", "--forward", "tcp://127.0.0.1:0=web")
+    wait_service(bob, "web")
+    before = len(greeted)
+    with socket.create_connection(("127.0.0.1", forward_port(bob, "web")), 10):
+        wait_for(lambda: len(greeted) > before, "room for another Agent")
+    assert "--max-flows" in connector.log(), "it says that 4096 flows do not fit"
+    for connection in open_:
+        connection.close()
+    server.close()
