@@ -95,6 +95,9 @@ void node_metrics(io::MetricsWriter& out, const node::Node& node) {
              "Octets of session packets sent and received over a relay.");
   out.sample(relay.bytes);
   const node::Node::Counters& c = node.counters();
+  out.family("ztna_sessions_refused_total", MetricType::counter,
+             "Sessions that an Intermediate offered and this node would not have.");
+  out.sample(c.sessions_refused);
   out.family("ztna_packets_dropped_total", MetricType::counter, "Datagrams dropped before QUIC.");
   out.sample(c.packets_unknown, {{"reason", "unknown_connection"}});
   out.sample(c.packets_filtered, {{"reason", "unproven_address"}});

@@ -251,6 +251,7 @@ void Node::on_uplink_up(Uplink& uplink) {
 }
 
 void Node::on_uplink_down(Uplink& uplink, const std::string& reason) {
+  forget_requests(uplink);
   owner_.on_uplink_down(uplink, reason);
   for (const auto& [key, slot] : slots_) {
     if (slot->leg == nullptr || &slot->leg->uplink() != &uplink) continue;
@@ -264,7 +265,20 @@ void Node::on_uplink_down(Uplink& uplink, const std::string& reason) {
 }
 
 void Node::on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) {
+  forget_requests(uplink);
   owner_.on_uplink_attempt_failed(uplink, reason);
+}
+
+void Node::forget_requests(const Uplink& uplink) {
+  std::erase_if(pending_requests_,
+                [&](const auto& pending) { return pending.second == uplink.index(); });
+}
+
+bool Node::take_request(std::uint64_t request, const Uplink& uplink) {
+  const auto found = pending_requests_.find(request);
+  if (found == pending_requests_.end() || found->second != uplink.index()) return false;
+  pending_requests_.erase(found);
+  return true;
 }
 
 void Node::on_uplink_message(Uplink& uplink, const proto::Message& message) {
@@ -273,7 +287,7 @@ void Node::on_uplink_message(Uplink& uplink, const proto::Message& message) {
       return on_session_ready_message(uplink, message.session_ready());
     case proto::Message::kSessionRefused: {
       const proto::SessionRefused& refused = message.session_refused();
-      if (pending_requests_.erase(refused.request()) > 0) {
+      if (take_request(refused.request(), uplink)) {
         owner_.on_session_refused(refused.request(), refused.reason(), refused.text());
         return;
       }
@@ -314,7 +328,7 @@ bool Node::open_session(Uplink& uplink, std::uint64_t request, const std::string
   body.set_service(service);
   body.set_incarnation(incarnation.data(), incarnation.size());
   if (!uplink.may_ask() || !uplink.send(message)) return false;
-  pending_requests_.insert(request);
+  pending_requests_.emplace(request, uplink.index());
   return true;
 }
 
@@ -326,7 +340,7 @@ void Node::on_session_ready_message(Uplink& uplink, const proto::SessionReady& r
       ready.channel() == 0 || ready.channel() > wire::relay_channel_max) {
     return;
   }
-  const bool asked = pending_requests_.erase(ready.request()) > 0;
+  const bool asked = take_request(ready.request(), uplink);
   Slot* slot = slot_of(id);
   if (slot != nullptr) {
     const session::SessionConfig& known = slot->session->config();
@@ -339,22 +353,46 @@ void Node::on_session_ready_message(Uplink& uplink, const proto::SessionReady& r
   }
   if (config_.role == Session::Role::agent && !asked) return;
   slot = create_session(ready, id, incarnation);
-  if (slot == nullptr) return;
+  if (slot == nullptr) {
+    ++counters_.sessions_refused;
+    if (asked) {
+      owner_.on_session_refused(ready.request(), proto::REASON_UNAVAILABLE,
+                                "the session that the Intermediate offers is none we can have");
+    }
+    return tell_closed(uplink, id);
+  }
   bind_relay(*slot, uplink, ready.channel());
   if (asked) owner_.on_session_opened(ready.request(), *slot->session);
 }
 
+std::optional<identity::Expectation> Node::expected(const std::string& peer_uri) const {
+  const auto id = identity::parse_spiffe_id(peer_uri);
+  if (!id) return std::nullopt;
+  const identity::Role role =
+      config_.role == Session::Role::agent ? identity::Role::connector : identity::Role::agent;
+  const std::string& trust_domain = config_.credentials->self().trust_domain;
+  if (id->role != role || id->trust_domain != trust_domain) return std::nullopt;
+  return identity::Expectation{role, trust_domain, id->name, {}};
+}
+
+bool Node::has_room_for(const std::string& peer_uri) const {
+  if (slots_.size() >= config_.max_sessions) return false;
+  const auto with_peer = std::ranges::count_if(slots_, [&](const auto& entry) {
+    return entry.second->session->config().peer_uri == peer_uri;
+  });
+  return static_cast<std::size_t>(with_peer) < config_.max_sessions_per_peer;
+}
+
 Node::Slot* Node::create_session(const proto::SessionReady& ready, const base::SessionId& id,
                                  const base::IncarnationId& incarnation) {
-  if (slots_.size() >= config_.max_sessions) {
-    ++counters_.sessions_refused;
-    return nullptr;
-  }
+  auto expect = expected(ready.peer());
+  if (!expect || !has_room_for(ready.peer())) return nullptr;
   auto slot = std::make_unique<Slot>();
   slot->key = ++last_key_;
   session::SessionConfig config;
   config.id = id;
   config.peer_uri = ready.peer();
+  config.expect = std::move(*expect);
   config.peer_incarnation = incarnation;
   config.credentials = config_.credentials;
   config.random = config_.random;
@@ -445,16 +483,10 @@ void Node::close(std::string_view reason, base::Time now) {
   }
 }
 
-void Node::hurry(base::Time now) {
-  for (const auto& uplink : uplinks_) uplink->hurry(now);
-}
-
-void Node::tell_closed(const Slot& slot) {
-  if (slot.leg == nullptr) return;
-  const base::SessionId& id = slot.session->config().id;
+void Node::tell_closed(Uplink& uplink, const base::SessionId& id) {
   proto::Message message;
   message.mutable_close_session()->set_session_id(id.octets.data(), id.octets.size());
-  slot.leg->uplink().send(message);
+  uplink.send(message);
 }
 
 // Takes an ended session away. Its CONNECTION_CLOSE has left by transmit(); where that gets lost,
@@ -463,8 +495,10 @@ void Node::forget(Slot& slot) {
   const Session::Counters& c = slot.session->counters();
   ended_.relay_packets += c.relay_packets_sent + c.relay_packets_received;
   ended_.relay_bytes += c.relay_bytes_sent + c.relay_bytes_received;
-  tell_closed(slot);
-  if (slot.leg != nullptr) by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
+  if (slot.leg != nullptr) {
+    tell_closed(slot.leg->uplink(), slot.session->config().id);
+    by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
+  }
   by_id_.erase(slot.session->config().id);
   deadlines_.remove(slot.key);
   slots_.erase(slot.key);

@@ -7,7 +7,6 @@
 #include <memory>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <vector>
 
 #include "base/datagram.hpp"
@@ -30,6 +29,7 @@ struct NodeConfig {
   std::string version;
   quic::ConnectionIdLayout cid_layout;
   std::size_t max_sessions = 4096;
+  std::size_t max_sessions_per_peer = 64;  // with one name; an honest one has one for each run
 };
 
 // A name that the shell is to resolve, and whom to tell.
@@ -85,8 +85,6 @@ class Node final : private UplinkHandler {
                      base::Time now);
   // Closes all sessions and uplinks; transmit() then sends the farewells.
   void close(std::string_view reason, base::Time now);
-  // The network changed: dial now.
-  void hurry(base::Time now);
 
   [[nodiscard]] const std::vector<std::unique_ptr<Uplink>>& uplinks() const { return uplinks_; }
   [[nodiscard]] std::vector<session::Session*> sessions() const;
@@ -101,7 +99,8 @@ class Node final : private UplinkHandler {
     std::uint64_t packets_stun = 0;
     std::uint64_t resets_sent = 0;
     std::uint64_t relay_unknown_channel = 0;
-    std::uint64_t sessions_refused = 0;  // offered by an Intermediate beyond max_sessions
+    // Offered by an Intermediate beyond max_sessions, or with a peer that cannot be one.
+    std::uint64_t sessions_refused = 0;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
   // What sessions that have ended had counted, so that totals never go back.
@@ -125,12 +124,17 @@ class Node final : private UplinkHandler {
 
   void on_session_ready_message(Uplink& uplink, const proto::SessionReady& ready);
   void on_session_closed_message(Uplink& uplink, const proto::SessionClosed& closed);
+  // Who may be at the other end: our counterpart, of our trust domain, with the name given.
+  [[nodiscard]] std::optional<identity::Expectation> expected(const std::string& peer_uri) const;
+  [[nodiscard]] bool take_request(std::uint64_t request, const Uplink& uplink);
+  void forget_requests(const Uplink& uplink);
+  [[nodiscard]] bool has_room_for(const std::string& peer_uri) const;
   Slot* create_session(const proto::SessionReady& ready, const base::SessionId& id,
                        const base::IncarnationId& incarnation);
   void bind_relay(Slot& slot, Uplink& uplink, std::uint32_t channel);
   void lose_relay(Slot& slot);
   void claim(Slot& slot);
-  void tell_closed(const Slot& slot);
+  static void tell_closed(Uplink& uplink, const base::SessionId& id);
   Slot* slot_of(const base::SessionId& id) const;
   void touch(SlotKey key);
   void transmit_sessions(base::Time now);
@@ -150,7 +154,7 @@ class Node final : private UplinkHandler {
   std::unordered_map<SlotKey, std::unique_ptr<Slot>> slots_;
   std::unordered_map<base::SessionId, SlotKey> by_id_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, SlotKey> by_channel_;  // (uplink, channel)
-  std::unordered_set<std::uint64_t> pending_requests_;
+  std::unordered_map<std::uint64_t, std::uint32_t> pending_requests_;      // and whom we asked
   std::vector<SlotKey> touched_, working_;  // sessions that may have something to send
   std::string closing_;                     // the reason given to close(), until it is carried out
   base::DeadlineQueue<SlotKey> deadlines_;

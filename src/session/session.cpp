@@ -120,9 +120,7 @@ quic::Config Session::quic_config(base::WallTime wall) const {
   quic::Config config;
   config.alpn = alpn;
   config.credentials = config_.credentials;
-  if (const auto id = identity::parse_spiffe_id(config_.peer_uri)) {
-    config.expect = {id->role, id->trust_domain, id->name, {}};
-  }
+  config.expect = config_.expect;
   config.random = config_.random;
   config.wall_now = wall;
   config.cid_layout = config_.cid_layout;

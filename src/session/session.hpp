@@ -53,7 +53,8 @@ class SessionHandler {
 
 struct SessionConfig {
   base::SessionId id;
-  std::string peer_uri;  // SPIFFE id the Intermediate named; the handshake must prove it
+  std::string peer_uri;          // SPIFFE id the Intermediate named
+  identity::Expectation expect;  // what the handshake must prove: that name, and what we know
   base::IncarnationId peer_incarnation;
   std::shared_ptr<const identity::Credentials> credentials;
   base::Random* random = nullptr;
@@ -182,7 +183,6 @@ class Session final : private quic::Handler {
   std::unique_ptr<quic::Connection> connection_;
   std::unordered_map<StreamId, Flow> flows_;
   base::Time now_{};  // of the call in progress, for callbacks
-  base::Time waiting_since_{};
   base::Time ready_since_{};
   bool wants_transmit_ = false;
   Counters counters_;

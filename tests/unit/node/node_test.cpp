@@ -1,0 +1,182 @@
+#include "node/node.hpp"
+
+#include <gtest/gtest.h>
+
+#include "unit/node/fake_intermediate.hpp"
+
+namespace ztna::node {
+namespace {
+
+using namespace std::chrono_literals;
+using session::Session;
+
+class Recorder : public NodeOwner {
+ public:
+  void on_uplink_up(Uplink&) override {}
+  void on_uplink_down(Uplink&, const std::string&) override {}
+  void on_uplink_attempt_failed(Uplink&, const std::string&) override {}
+  void on_uplink_message(Uplink&, const proto::Message&) override {}
+  void on_session_opened(std::uint64_t request, Session&) override { opened.push_back(request); }
+  void on_session_refused(std::uint64_t request, proto::Reason, const std::string&) override {
+    refused.push_back(request);
+  }
+  void on_session_relay(Session&, bool) override {}
+  void on_session_ready(Session&) override {}
+  void on_flow_data(Session&, session::StreamId, base::BytesView) override {}
+  void on_flow_fin(Session&, session::StreamId) override {}
+  void on_flow_writable(Session&, session::StreamId) override {}
+  void on_flow_datagram(Session&, session::StreamId, base::BytesView) override {}
+  void on_flow_reset(Session&, session::StreamId) override {}
+  void on_flow_closed(Session&, session::StreamId) override {}
+  void on_session_closed(Session&, const quic::CloseInfo&) override { ++closed; }
+  std::vector<std::uint64_t> opened, refused;
+  int closed = 0;
+};
+
+identity::TestAuthority& authority() {
+  static identity::TestAuthority made("example.org", identity::KeyType::ed25519);
+  return made;
+}
+
+// One node and the Intermediates it is told of, over a network of 1 ms.
+class NodeTest : public ::testing::Test {
+ protected:
+  void start(Session::Role role, std::size_t intermediates = 1) {
+    NodeConfig config;
+    config.role = role;
+    config.credentials = role == Session::Role::agent ? authority().agent("alice")
+                                                      : authority().connector("home", {"web"});
+    config.random = &random_;
+    config.max_sessions_per_peer = 3;
+    for (std::size_t i = 0; i < intermediates; ++i) {
+      config.intermediates.push_back({"relay.example", 4433});
+      relays.push_back(std::make_unique<FakeIntermediate>(authority().intermediate("relay")));
+    }
+    node = std::make_unique<Node>(config, owner, base::WallReference{identity::test_now, now});
+    node->add_socket(0, base::Family::v4);
+    run(50ms);
+    for (const auto& relay : relays) {
+      ASSERT_TRUE(relay->registered());
+      relay->welcome();
+    }
+    run(50ms);
+    ASSERT_TRUE(node->uplinks().back()->up());
+  }
+
+  static base::Address address(std::size_t relay) {
+    return base::Address::v4({203, 0, 113, static_cast<std::uint8_t>(relay + 1)}, 4433);
+  }
+
+  void run(base::Duration time) {
+    base::Bytes buffer(base::transmit_buffer_size);
+    const base::Address self = base::Address::v4({192, 0, 2, 1}, 40000);
+    for (const base::Time end = now + time; now < end; now += 1ms) {
+      if (node->next_deadline() <= now) node->expire(now);
+      for (const auto& request : node->take_resolve_requests()) {
+        node->resolved(request.uplink, {address(request.uplink)}, {}, now);
+      }
+      for (auto out = node->transmit(buffer, now); out.size > 0;
+           out = node->transmit(buffer, now)) {
+        for (std::size_t i = 0; i < relays.size(); ++i) {
+          if (out.to != address(i)) continue;
+          each_packet(buffer, out.size, out.segment, [&](base::BytesView packet) {
+            relays[i]->receive({0, self, address(i), out.ecn, packet}, now);
+          });
+        }
+      }
+      for (std::size_t i = 0; i < relays.size(); ++i) {
+        relays[i]->expire(now);
+        for (auto batch = relays[i]->transmit(buffer, now); batch.size > 0;
+             batch = relays[i]->transmit(buffer, now)) {
+          each_packet(buffer, batch.size, batch.segment, [&](base::BytesView packet) {
+            node->receive({0, address(i), self, batch.ecn, packet}, now);
+          });
+        }
+      }
+    }
+  }
+  static void each_packet(const base::Bytes& buffer, std::size_t size, std::size_t segment,
+                          const std::function<void(base::BytesView)>& use) {
+    const base::Bytes copy(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
+    for (std::size_t at = 0; at < size; at += segment) {
+      use(base::BytesView(copy).subspan(at, std::min(segment, size - at)));
+    }
+  }
+
+  proto::Message ready(const std::string& peer, std::uint32_t channel, std::uint64_t request = 0) {
+    proto::Message message;
+    auto& body = *message.mutable_session_ready();
+    const auto id = base::SessionId::make(random_);
+    const auto incarnation = base::IncarnationId::make(random_);
+    body.set_request(request);
+    body.set_session_id(id.octets.data(), id.octets.size());
+    body.set_channel(channel);
+    body.set_peer(peer);
+    body.set_peer_incarnation(incarnation.octets.data(), incarnation.octets.size());
+    return message;
+  }
+
+  sim::SeededRandom random_{1};
+  base::Time now{1000s};
+  Recorder owner;
+  std::unique_ptr<Node> node;
+  std::vector<std::unique_ptr<FakeIntermediate>> relays;
+};
+
+// What must be at the other end follows from what this end is, whatever the Intermediate says.
+TEST_F(NodeTest, RefusesSessionsWithTheWrongKindOfPeer) {
+  start(Session::Role::connector);
+  std::uint32_t channel = 0;
+  for (const char* peer :
+       {"spiffe://example.org/connector/home", "spiffe://evil.org/agent/alice",
+        "spiffe://example.org/intermediate/relay", "spiffe://example.org/agent/", "alice", ""}) {
+    relays[0]->send(ready(peer, ++channel));
+    run(10ms);
+    EXPECT_TRUE(node->sessions().empty()) << peer;
+    EXPECT_EQ(relays[0]->heard_of(proto::Message::kCloseSession).size(), channel) << peer;
+  }
+  EXPECT_EQ(node->counters().sessions_refused, 6u);
+  relays[0]->send(ready("spiffe://example.org/agent/alice", ++channel));
+  run(10ms);
+  EXPECT_EQ(node->sessions().size(), 1u);
+}
+
+// An Agent waits for an answer: it hears that there is none.
+TEST_F(NodeTest, AgentLearnsThatAnOfferedSessionIsNone) {
+  start(Session::Role::agent);
+  ASSERT_TRUE(node->open_session(*node->uplinks()[0], 5, "web", {}));
+  relays[0]->send(ready("spiffe://example.org/agent/bob", 1, 5));
+  run(10ms);
+  EXPECT_TRUE(node->sessions().empty());
+  EXPECT_EQ(owner.refused, std::vector<std::uint64_t>{5});
+}
+
+TEST_F(NodeTest, OnePeerHasABoundedNumberOfSessions) {
+  start(Session::Role::connector);
+  for (std::uint32_t channel = 1; channel <= 5; ++channel) {
+    relays[0]->send(ready("spiffe://example.org/agent/alice", channel));
+  }
+  run(10ms);
+  EXPECT_EQ(node->sessions().size(), 3u);
+  EXPECT_EQ(node->counters().sessions_refused, 2u);
+  EXPECT_EQ(relays[0]->heard_of(proto::Message::kCloseSession).size(), 2u);
+  relays[0]->send(ready("spiffe://example.org/agent/bob", 6));
+  run(10ms);
+  EXPECT_EQ(node->sessions().size(), 4u);
+}
+
+// One Intermediate must not answer what another was asked.
+TEST_F(NodeTest, AnswersCountFromWhomWasAsked) {
+  start(Session::Role::agent, 2);
+  ASSERT_TRUE(node->open_session(*node->uplinks()[0], 5, "web", {}));
+  relays[1]->send(ready("spiffe://example.org/connector/home", 1, 5));
+  run(10ms);
+  EXPECT_TRUE(node->sessions().empty());
+  relays[0]->send(ready("spiffe://example.org/connector/home", 1, 5));
+  run(10ms);
+  EXPECT_EQ(node->sessions().size(), 1u);
+  EXPECT_EQ(owner.opened, std::vector<std::uint64_t>{5});
+}
+
+}  // namespace
+}  // namespace ztna::node
