@@ -52,14 +52,14 @@ void FairQueue::set_outer(std::size_t max_datagram, std::uint64_t cwnd,
 
 bool FairQueue::push(std::uint32_t channel, wire::RelayHeader header, base::BytesView packet) {
   Lane& lane = lanes_[channel];
+  lane.retired = false;
   while (bytes_ + packet.size() > limit_) {
-    const bool longest = std::ranges::none_of(
-        lanes_, [&](const auto& other) { return other.second.bytes > lane.bytes; });
-    if (longest) {
+    const std::uint32_t victim = active_.empty() ? channel : longest();
+    if (lanes_.at(victim).bytes <= lane.bytes) {
       ++counters_.dropped_full;
       return false;
     }
-    drop_from_longest();
+    drop_from(victim);
   }
   if (bytes_ > limit_ / 2 && header.ecn != 0 && header.ecn != ecn_ce) {
     header.ecn = ecn_ce;
@@ -77,18 +77,19 @@ bool FairQueue::push(std::uint32_t channel, wire::RelayHeader header, base::Byte
   return true;
 }
 
-void FairQueue::drop_from_longest() {
-  const auto longest = std::ranges::max_element(
-      lanes_, [](const auto& a, const auto& b) { return a.second.bytes < b.second.bytes; });
-  Lane& lane = longest->second;
+std::uint32_t FairQueue::longest() const {
+  return *std::ranges::max_element(active_, {},
+                                   [&](std::uint32_t channel) { return lanes_.at(channel).bytes; });
+}
+
+void FairQueue::drop_from(std::uint32_t channel) {
+  Lane& lane = lanes_.at(channel);
   // The tail, because the front may have left by half already.
   Packet& victim = lane.packets.back();
   lane.bytes -= victim.content.size();
   bytes_ -= victim.content.size();
   pool_.give(std::move(victim.content));
-  if (lane.packets.size() == 1 && !active_.empty() && active_.front() == longest->first) {
-    second_half_ = false;
-  }
+  if (lane.packets.size() == 1 && active_.front() == channel) second_half_ = false;
   lane.packets.pop_back();
   ++counters_.dropped_full;
 }
@@ -103,6 +104,13 @@ void FairQueue::remove(std::uint32_t channel) {
   lanes_.erase(found);
 }
 
+void FairQueue::retire(std::uint32_t channel) {
+  const auto found = lanes_.find(channel);
+  if (found == lanes_.end()) return;
+  if (found->second.packets.empty()) return remove(channel);
+  found->second.retired = true;
+}
+
 std::size_t FairQueue::bytes(std::uint32_t channel) const {
   const auto found = lanes_.find(channel);
   return found == lanes_.end() ? 0 : found->second.bytes;
@@ -115,6 +123,7 @@ FairQueue::Lane* FairQueue::current() {
     Lane& lane = lanes_.at(active_.front());
     if (lane.packets.empty()) {
       lane.active = false;
+      if (lane.retired) lanes_.erase(active_.front());
       active_.pop_front();
       continue;
     }

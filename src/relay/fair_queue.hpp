@@ -57,6 +57,8 @@ class FairQueue final : public quic::DatagramSource {
   // Copies the packet. False: dropped, because the queue is full and no other session holds more.
   bool push(std::uint32_t channel, wire::RelayHeader header, base::BytesView packet);
   void remove(std::uint32_t channel);
+  // What is queued on this channel still leaves, then it is forgotten.
+  void retire(std::uint32_t channel);
   void clear();
 
   // What the outer connection can do now: the largest DATAGRAM payload, and its pace.
@@ -68,6 +70,7 @@ class FairQueue final : public quic::DatagramSource {
   [[nodiscard]] bool empty() const { return bytes_ == 0; }
   [[nodiscard]] std::size_t limit() const { return limit_; }
   [[nodiscard]] std::size_t bytes(std::uint32_t channel) const;
+  [[nodiscard]] std::size_t channels() const { return lanes_.size(); }
 
  private:
   struct Packet {
@@ -79,8 +82,10 @@ class FairQueue final : public quic::DatagramSource {
     std::size_t bytes = 0;
     std::size_t deficit = 0;
     bool active = false;
+    bool retired = false;
   };
-  void drop_from_longest();
+  [[nodiscard]] std::uint32_t longest() const;  // of those that hold packets
+  void drop_from(std::uint32_t channel);
   Lane* current();
   void pop(Lane& lane);
 

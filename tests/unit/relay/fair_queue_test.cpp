@@ -179,5 +179,35 @@ TEST_F(FairQueueTest, WaitsWhileTheOuterConnectionTakesNone) {
   EXPECT_TRUE(pop());
 }
 
+TEST_F(FairQueueTest, ARetiredChannelSendsWhatItHasAndIsForgotten) {
+  ASSERT_TRUE(push(1, 100));
+  ASSERT_TRUE(push(2, 100));
+  ASSERT_TRUE(push(3, 100));
+  EXPECT_EQ(queue.channels(), 3u);
+  queue.retire(1);
+  queue.retire(7);
+  EXPECT_EQ(queue.channels(), 3u);
+  while (pop()) {
+  }
+  EXPECT_EQ(counters.packets, 3u);
+  EXPECT_EQ(queue.channels(), 2u);
+  queue.retire(2);
+  EXPECT_EQ(queue.channels(), 1u) << "it had nothing to send";
+}
+
+// Idle channels cost nothing where the queue is full: only those that hold packets are looked at.
+TEST_F(FairQueueTest, AFullQueueStillPrefersTheShorter) {
+  for (std::uint32_t channel = 10; channel < 1000; ++channel) {
+    ASSERT_TRUE(push(channel, 100));
+    while (pop()) {
+    }
+  }
+  while (push(1, 1200)) {
+  }
+  while (queue.bytes(2) + 1200 <= queue.bytes(1)) ASSERT_TRUE(push(2, 1200));
+  EXPECT_LE(queue.bytes(1) + queue.bytes(2), queue.limit());
+  EXPECT_NEAR(static_cast<double>(queue.bytes(1)), static_cast<double>(queue.bytes(2)), 1200.0);
+}
+
 }  // namespace
 }  // namespace ztna::relay
