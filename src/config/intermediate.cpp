@@ -26,6 +26,10 @@ void add_rows(Table& table, IntermediateOptions& options) {
   table.group("Limits");
   table.number<std::uint32_t>("max-uplinks", options.max_uplinks, 1, 10'000'000,
                               "Connected nodes at most; more are refused.");
+  table.number<std::uint32_t>("max-uplinks-per-identity", options.max_uplinks_per_identity, 1,
+                              10'000'000,
+                              "Connected nodes with one certificate name at most: instances of a "
+                              "service, or of somebody's Agent.");
   table.number<std::uint32_t>("max-sessions-per-uplink", options.max_sessions_per_uplink, 1,
                               1'000'000, "Relayed sessions of one node at most.");
   table.number<std::uint32_t>("retry-threshold", options.retry_threshold, 0, 10'000'000,

@@ -41,6 +41,7 @@ struct IntermediateOptions {
   std::vector<base::Address> alt_listen;  // further addresses that answer STUN
   bool relay = true;
   std::uint32_t max_uplinks = 20000;
+  std::uint32_t max_uplinks_per_identity = 16;
   std::uint32_t max_sessions_per_uplink = 1024;
   std::uint32_t retry_threshold = 200;  // unproven handshakes in flight before Retry; 0: always
 

@@ -1,9 +1,14 @@
 #include "intermediate/admission.hpp"
 
 namespace ztna::intermediate {
+namespace {
+
+base::Address prefix_of(const base::Address& from) { return from.prefix(from.is_v4() ? 24 : 56); }
+
+}  // namespace
 
 bool PrefixLimiter::take(const base::Address& from, base::Time now) {
-  const base::Address key = from.prefix(from.is_v4() ? 24 : 56);
+  const base::Address key = prefix_of(from);
   auto found = buckets_.find(key);
   if (found == buckets_.end()) {
     if (buckets_.size() >= max_prefixes) {
@@ -19,15 +24,32 @@ bool PrefixLimiter::take(const base::Address& from, base::Time now) {
 Admission::Admission(AdmissionLimits limits)
     : limits_(limits),
       unproven_(limits.unproven_rate, limits.unproven_burst),
-      proven_(limits.proven_rate, limits.proven_burst) {}
+      proven_(limits.proven_rate, limits.proven_burst),
+      total_(limits.total_rate, limits.total_burst) {}
 
 Admission::Verdict Admission::admit(const base::Address& from, bool proven, base::Time now) {
   if (uplinks_ >= limits_.max_uplinks || handshakes_ >= limits_.max_handshakes) {
     return Verdict::drop;
   }
+  const auto same_prefix = handshakes_of_.find(prefix_of(from));
+  if (same_prefix != handshakes_of_.end() &&
+      same_prefix->second >= limits_.max_handshakes_per_prefix) {
+    return Verdict::drop;
+  }
   if (proven) return proven_.take(from, now) ? Verdict::accept : Verdict::drop;
   if (handshakes_ >= limits_.retry_threshold) return Verdict::retry;
-  return unproven_.take(from, now) ? Verdict::accept : Verdict::retry;
+  return unproven_.take(from, now) && total_.take(1, now) ? Verdict::accept : Verdict::retry;
+}
+
+void Admission::handshake_started(const base::Address& from) {
+  ++handshakes_;
+  ++handshakes_of_[prefix_of(from)];
+}
+
+void Admission::handshake_ended(const base::Address& from) {
+  --handshakes_;
+  const auto found = handshakes_of_.find(prefix_of(from));
+  if (--found->second == 0) handshakes_of_.erase(found);
 }
 
 }  // namespace ztna::intermediate

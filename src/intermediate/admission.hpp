@@ -30,10 +30,16 @@ struct AdmissionLimits {
   std::size_t retry_threshold = 200;
   // Handshakes under way altogether; above it, nothing.
   std::size_t max_handshakes = 4000;
+  // Of these, from one prefix: a whole site behind one NAT may come back at once, a handful of
+  // strangers may not hold everyone's places.
+  std::size_t max_handshakes_per_prefix = 128;
+  // Handshakes a second and at once from everywhere before newcomers are answered by Retry: source
+  // addresses can be invented, so prefixes alone are no limit.
+  double total_rate = 200, total_burst = 400;
   // Handshakes a second and at once from one prefix before its packets are answered by Retry …
   double unproven_rate = 50, unproven_burst = 200;
   // … and, with the address proven by Retry, before they are dropped.
-  double proven_rate = 500, proven_burst = 4000;
+  double proven_rate = 500, proven_burst = 500;
 };
 
 class Admission {
@@ -45,8 +51,8 @@ class Admission {
   // A token-less Initial: may it be accepted as it is?
   [[nodiscard]] bool wants_retry() const { return handshakes_ >= limits_.retry_threshold; }
   [[nodiscard]] Verdict admit(const base::Address& from, bool proven, base::Time now);
-  void handshake_started() { ++handshakes_; }
-  void handshake_ended() { --handshakes_; }
+  void handshake_started(const base::Address& from);
+  void handshake_ended(const base::Address& from);
   void uplink_up() { ++uplinks_; }
   void uplink_down() { --uplinks_; }
   [[nodiscard]] std::size_t handshakes() const { return handshakes_; }
@@ -54,6 +60,8 @@ class Admission {
  private:
   AdmissionLimits limits_;
   PrefixLimiter unproven_, proven_;
+  base::TokenBucket total_;
+  std::unordered_map<base::Address, std::size_t> handshakes_of_;  // by prefix
   std::size_t handshakes_ = 0, uplinks_ = 0;
 };
 

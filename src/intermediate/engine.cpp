@@ -17,6 +17,8 @@ constexpr std::size_t max_stateless = 256;  // answers waiting to leave
 constexpr base::Duration silent_after = 3s;
 constexpr base::Duration dead_after = 8s;
 constexpr base::Duration watch_interval = 500ms;
+// Register follows the handshake at once.
+constexpr base::Duration registration = 5s;
 // Changes of offers are gathered for so long before every Agent hears of them.
 constexpr base::Duration directory_delay = 20ms;
 // And so long they are apart: each costs a policy decision for every Agent and service.
@@ -125,7 +127,7 @@ void Engine::accept(const base::Incoming& packet, const quic::Endpoint::Accept& 
     ++counters_.handshakes_failed;
     return;
   }
-  admission_.handshake_started();
+  admission_.handshake_started(packet.from);
   Peer& live = *(peers_[key] = std::move(fresh));
   live.receive(packet, now);
   on_peer_wake(live);
@@ -216,7 +218,11 @@ Peer* Engine::peer(PeerKey key) {
 void Engine::watch_silence(base::Time now) {
   bool changed = false;
   for (const auto& [key, node] : peers_) {
-    if (!node->registered()) continue;
+    if (!node->proven()) continue;
+    if (!node->registered() && now - node->accepted_at() >= registration) {
+      node->close(session::close_protocol, "no registration", now);
+      continue;
+    }
     if (node->principal().not_after <= wall_.now(now)) {
       node->close(session::close_denied, "your certificate has expired", now);
       continue;
@@ -238,12 +244,22 @@ void Engine::watch_silence(base::Time now) {
 
 // --- registration
 
+// Whether it may be here is decided when it registers: only then can it be told.
 void Engine::on_peer_established(Peer& peer) {
-  admission_.handshake_ended();
+  admission_.handshake_ended(peer.origin());
   admission_.uplink_up();
-  const auto revoked = config_.policy->revoked_by(peer.principal().spki);
-  if (!revoked) return;
-  refuse(peer, proto::REASON_REVOKED, *revoked);
+  // Some are about to replace another, or to be refused with a reason.
+  if (uplinks_of(peer.uri(), false) > 2 * config_.max_uplinks_per_identity) {
+    ++counters_.registrations_refused;
+    peer.fail("too many uplinks under this name");
+  }
+}
+
+std::size_t Engine::uplinks_of(const std::string& uri, bool registered) const {
+  return static_cast<std::size_t>(std::ranges::count_if(peers_, [&](const auto& entry) {
+    const Peer& other = *entry.second;
+    return (registered ? other.registered() : other.proven()) && other.uri() == uri;
+  }));
 }
 
 void Engine::refuse(Peer& peer, proto::Reason reason, const std::string& text) {
@@ -267,9 +283,20 @@ void Engine::register_peer(Peer& peer, const proto::Register& body) {
   if (const auto revoked = config_.policy->revoked_by(peer.principal().spki)) {
     return refuse(peer, proto::REASON_REVOKED, *revoked);
   }
+  if (const std::string why = distrust(peer, now_); !why.empty()) {
+    return refuse(peer, proto::REASON_DENIED, why);
+  }
   if (draining_) return refuse(peer, proto::REASON_DRAINING, "this Intermediate is going away");
-  peer.set_registered(incarnation);
+  peer.set_identity(incarnation, body.uplink());
+  if (has_duplicate(peer)) {
+    return refuse(peer, proto::REASON_DUPLICATE,
+                  "another uplink of this node is here: two names lead to this Intermediate");
+  }
   replace_older(peer);
+  if (uplinks_of(peer.uri(), true) >= config_.max_uplinks_per_identity) {
+    return refuse(peer, proto::REASON_QUOTA, "too many uplinks under this name");
+  }
+  peer.set_registered();
   audit_uplink(peer, true, "certificate", {});
   proto::Message message;
   auto& registered = *message.mutable_registered();
@@ -280,6 +307,15 @@ void Engine::register_peer(Peer& peer, const proto::Register& body) {
   peer.send(message);
   send_observed(peer);
   if (peer.principal().role == identity::Role::agent) send_directory(peer);
+}
+
+// The same run of the node by another of its uplinks, which lives.
+bool Engine::has_duplicate(const Peer& peer) const {
+  return std::ranges::any_of(peers_, [&](const auto& entry) {
+    const Peer& other = *entry.second;
+    return &other != &peer && other.registered() && !other.silent() && other.uri() == peer.uri() &&
+           other.incarnation() == peer.incarnation() && other.uplink() != peer.uplink();
+  });
 }
 
 // The same run of a node dialled anew, or another run of it speaks from the very same address: the
@@ -309,7 +345,7 @@ void Engine::on_peer_message(Peer& peer, const proto::Message& message) {
   if (message.body_case() == proto::Message::kRegister) {
     return register_peer(peer, message.register_());
   }
-  if (!peer.registered()) return;
+  if (!peer.registered() || peer.failing()) return;
   const bool is_agent = peer.principal().role == identity::Role::agent;
   switch (message.body_case()) {
     case proto::Message::kOffer:
@@ -332,9 +368,11 @@ void Engine::on_peer_malformed_relay(Peer& /*peer*/) { ++counters_.relay_malform
 
 void Engine::on_peer_closed(Peer& peer, const quic::CloseInfo& info) {
   if (peer.state() == Peer::State::handshaking) {
-    admission_.handshake_ended();
+    admission_.handshake_ended(peer.origin());
     ++counters_.handshakes_failed;
-    if (info.cause == quic::CloseCause::handshake) {
+    // On record is who showed a certificate; anyone can cause any other failure, as often as he
+    // likes and in anyone's name.
+    if (info.certificate_refused) {
       policy::AuditRecord record;
       record.event = policy::AuditEvent::uplink;
       record.allowed = false;
@@ -387,20 +425,24 @@ void Engine::send_directories() {
 
 // --- operators
 
+std::string Engine::distrust(const Peer& peer, base::Time now) const {
+  const auto trusted =
+      config_.credentials->still_trusts(peer.certificate(), peer.principal(), wall_.now(now));
+  return trusted ? std::string() : trusted.error().message();
+}
+
 void Engine::reload(std::shared_ptr<const identity::Credentials> credentials,
                     std::shared_ptr<const policy::Policy> policy, base::Time now) {
   now_ = now;
   config_.credentials = std::move(credentials);
   config_.policy = std::move(policy);
   for (const auto& [key, node] : peers_) {
-    if (node->state() != Peer::State::registered) continue;
+    if (!node->proven()) continue;
     std::string why;
     if (const auto revoked = config_.policy->revoked_by(node->principal().spki)) {
       why = *revoked;
-    } else if (const auto trusted = config_.credentials->still_trusts(
-                   node->certificate(), node->principal(), wall_.now(now));
-               !trusted) {
-      why = trusted.error().message();
+    } else {
+      why = distrust(*node, now);
     }
     if (why.empty()) continue;
     policy::AuditRecord record;

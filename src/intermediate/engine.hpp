@@ -113,6 +113,10 @@ class Engine final : private PeerHandler, private Broker::Host {
   void reply(const base::Incoming& to, quic::Endpoint::Reply&& reply);
   void register_peer(Peer& peer, const proto::Register& body);
   void replace_older(Peer& peer);
+  // Why this peer may not be here, whatever policy lets it reach; empty: it may.
+  [[nodiscard]] std::string distrust(const Peer& peer, base::Time now) const;
+  [[nodiscard]] bool has_duplicate(const Peer& peer) const;
+  [[nodiscard]] std::size_t uplinks_of(const std::string& uri, bool registered) const;
   void refuse(Peer& peer, proto::Reason reason, const std::string& text);
   void send_observed(Peer& peer);
   void send_directory(Peer& agent);

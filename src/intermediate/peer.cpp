@@ -9,6 +9,9 @@ namespace {
 
 // Directory pushes to a node that does not read: beyond this it is not a node worth keeping.
 constexpr std::size_t max_control_backlog = 4 << 20;
+// What a peer may say in a second and at once: a Connector claims all its sessions (4,096) in one
+// breath after our restart. A message costs one, and one more for each KiB.
+constexpr double messages_per_second = 500, message_burst = 16384;
 
 }  // namespace
 
@@ -17,6 +20,7 @@ Peer::Peer(PeerKey key, PeerHandler& handler, quic::Endpoint& endpoint, relay::P
     : key_(key),
       handler_(handler),
       endpoint_(endpoint),
+      allowance_(messages_per_second, message_burst),
       queue_(pool, relay_counters, wire::RelayPairNumbers::of_intermediate()) {}
 
 Peer::~Peer() {
@@ -26,11 +30,12 @@ Peer::~Peer() {
 
 base::Status Peer::accept(quic::Config config, const quic::Initial& initial, const Route& route,
                           base::Time now) {
-  now_ = now;
-  last_heard_ = now;
+  now_ = accepted_at_ = last_heard_ = now;
   current_ = route;
+  origin_ = route.remote;
+  paths_[0] = {quic::PathId{++last_path_}, route};
   auto made =
-      quic::Connection::accept(std::move(config), initial, path_of(route), *this, &queue_, now);
+      quic::Connection::accept(std::move(config), initial, paths_[0].id, *this, &queue_, now);
   if (!made) return tl::unexpected(made.error());
   connection_ = std::move(*made);
   return {};
@@ -70,6 +75,7 @@ base::Outgoing Peer::transmit(base::MutableBytes buffer, base::Time now) {
     batch = connection_->transmit(buffer, now);
   }
   if (batch.size == 0) return {};
+  keep_path(batch.path);
   const Route* const route = route_of(batch.path);
   if (route == nullptr) return transmit(buffer, now);  // a path that was forgotten: drop the probe
   return {route->socket, route->remote, route->local, batch.ecn, batch.segment, batch.size};
@@ -87,14 +93,22 @@ quic::PathId Peer::path_of(const Route& route) {
   for (const KnownPath& known : paths_) {
     if (known.id.value != 0 && known.route == route) return known.id;
   }
-  const quic::PathId in_use = connection_ ? connection_->path() : quic::PathId{};
+  if (stranger_.id.value == 0 || stranger_.route != route) {
+    stranger_ = {quic::PathId{++last_path_}, route};
+  }
+  return stranger_.id;
+}
+
+// The connection moves to this path, or answers on it.
+void Peer::keep_path(quic::PathId path) {
+  if (stranger_.id.value == 0 || path != stranger_.id) return;
+  const quic::PathId in_use = connection_->path();
   KnownPath* oldest = nullptr;
   for (KnownPath& known : paths_) {
     if (known.id.value != 0 && known.id == in_use) continue;
     if (oldest == nullptr || known.id.value < oldest->id.value) oldest = &known;
   }
-  *oldest = {quic::PathId{++last_path_}, route};
-  return oldest->id;
+  *oldest = std::exchange(stranger_, {});
 }
 
 const Route* Peer::route_of(quic::PathId path) const {
@@ -103,6 +117,7 @@ const Route* Peer::route_of(quic::PathId path) const {
 }
 
 void Peer::on_path_changed(quic::PathId path) {
+  keep_path(path);
   const Route* const route = route_of(path);
   if (route == nullptr || *route == current_) return;
   current_ = *route;
@@ -146,12 +161,16 @@ void Peer::on_stream_opened(quic::StreamId id) {
 void Peer::on_stream_data(quic::StreamId id, base::BytesView data, bool fin) {
   connection_->consume(id, data.size());
   if (id != control_) return fail("data on a stream that is not the control stream");
+  if (failing()) return;
   reader_.feed(data);
   while (const auto payload = reader_.next()) {
+    if (!allowance_.take(1 + static_cast<double>(payload->size() / 1024), now_)) {
+      return fail("too many control messages");
+    }
     proto::Message message;
     if (!wire::parse_message(*payload, message)) return fail("malformed control message");
     handler_.on_peer_message(*this, message);
-    if (!broken_.empty()) return;
+    if (failing()) return;
   }
   if (reader_.error() != nullptr) return fail("malformed control stream");
   if (fin) fail("the control stream was ended");
@@ -161,11 +180,6 @@ void Peer::on_stream_writable(quic::StreamId /*id*/) { flush_control(); }
 
 void Peer::on_stream_reset(quic::StreamId id, std::uint64_t /*code*/) {
   if (id == control_) fail("the control stream was reset");
-}
-
-void Peer::set_registered(const base::IncarnationId& incarnation) {
-  incarnation_ = incarnation;
-  state_ = State::registered;
 }
 
 // --- relay
@@ -194,7 +208,7 @@ std::uint32_t Peer::add_channel(const base::SessionId& session) {
 
 void Peer::remove_channel(std::uint32_t channel) {
   channels_.erase(channel);
-  queue_.remove(channel);
+  queue_.retire(channel);
 }
 
 const base::SessionId* Peer::session_of(std::uint32_t channel) const {

@@ -13,6 +13,7 @@
 
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
+#include "base/token_bucket.hpp"
 #include "quic/connection.hpp"
 #include "quic/endpoint.hpp"
 #include "relay/fair_queue.hpp"
@@ -80,7 +81,12 @@ class Peer final : private quic::Handler {
   }
   [[nodiscard]] std::size_t channel_count() const { return channels_.size(); }
 
-  void set_registered(const base::IncarnationId& incarnation);
+  // Which run of which node this is, and which of its uplinks (proto: Register).
+  void set_identity(const base::IncarnationId& incarnation, std::uint32_t uplink) {
+    incarnation_ = incarnation;
+    uplink_ = uplink;
+  }
+  void set_registered() { state_ = State::registered; }
   void set_silent(bool silent) { silent_ = silent; }
   // Is a directory with this digest news to the Agent? From now on it is not.
   [[nodiscard]] bool directory_is_news(std::size_t digest) {
@@ -92,12 +98,21 @@ class Peer final : private quic::Handler {
   [[nodiscard]] PeerKey key() const { return key_; }
   [[nodiscard]] State state() const { return state_; }
   [[nodiscard]] bool registered() const { return state_ == State::registered; }
+  // The handshake has proven who it is, and it is still here.
+  [[nodiscard]] bool proven() const {
+    return state_ == State::unregistered || state_ == State::registered;
+  }
+  [[nodiscard]] bool failing() const { return !broken_.empty(); }
   [[nodiscard]] bool finished() const { return !connection_ || connection_->finished(); }
   [[nodiscard]] const identity::Principal& principal() const { return *connection_->peer(); }
   [[nodiscard]] const std::string& uri() const { return uri_; }
   [[nodiscard]] const std::string& certificate() const { return connection_->peer_certificate(); }
   [[nodiscard]] const base::IncarnationId& incarnation() const { return incarnation_; }
+  [[nodiscard]] std::uint32_t uplink() const { return uplink_; }
   [[nodiscard]] const base::Address& address() const { return current_.remote; }
+  // Where its first packet came from.
+  [[nodiscard]] const base::Address& origin() const { return origin_; }
+  [[nodiscard]] base::Time accepted_at() const { return accepted_at_; }
   [[nodiscard]] base::Time last_heard() const { return last_heard_; }
   [[nodiscard]] bool silent() const { return silent_; }
   [[nodiscard]] quic::Stats stats() const { return connection_->stats(); }
@@ -115,7 +130,8 @@ class Peer final : private quic::Handler {
   void on_connection_id_removed(const quic::ConnectionId& id) override;
   void on_closed(const quic::CloseInfo& info) override;
 
-  quic::PathId path_of(const Route& route);
+  [[nodiscard]] quic::PathId path_of(const Route& route);
+  void keep_path(quic::PathId path);
   [[nodiscard]] const Route* route_of(quic::PathId path) const;
   void flush_control();
 
@@ -126,8 +142,10 @@ class Peer final : private quic::Handler {
   std::unique_ptr<quic::Connection> connection_;
   std::string uri_;
   base::IncarnationId incarnation_;
+  std::uint32_t uplink_ = 0;
+  base::Address origin_;
   base::Time now_{};
-  base::Time last_heard_{};
+  base::Time accepted_at_{}, last_heard_{};
   bool silent_ = false;
   std::optional<std::size_t> directory_;  // digest of the last one sent
   std::string broken_;                    // a protocol error found inside a callback
@@ -138,12 +156,16 @@ class Peer final : private quic::Handler {
     Route route;
   };
   std::array<KnownPath, 4> paths_{};
+  // The latest packet's, when it came from none of those: anyone can send one from anywhere, so it
+  // gets a place there only when the connection uses it.
+  KnownPath stranger_{};
   std::uint32_t last_path_ = 0;
   Route current_;
 
   quic::StreamId control_ = -1;
   wire::MessageReader reader_;
   wire::MessageWriter writer_;
+  base::TokenBucket allowance_;  // of messages from the peer
 
   std::unordered_map<std::uint32_t, base::SessionId> channels_;
   std::uint32_t last_channel_ = 0;

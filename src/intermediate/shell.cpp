@@ -66,6 +66,7 @@ base::Result<std::unique_ptr<Shell>> Shell::create(daemon::Frame& frame,
   config.version = version;
   config.listen = shell->listen_;
   config.relay = options.relay;
+  config.max_uplinks_per_identity = options.max_uplinks_per_identity;
   config.admission.max_uplinks = options.max_uplinks;
   config.admission.retry_threshold = options.retry_threshold;
   config.broker.max_sessions_per_agent = options.max_sessions_per_uplink;

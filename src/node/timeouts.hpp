@@ -27,6 +27,8 @@ inline constexpr base::Duration connect_attempt_max = 6s;
 inline constexpr base::Duration retry_first = 70ms;
 inline constexpr base::Duration retry_young = 600ms;
 inline constexpr base::Duration retry_max = 5s;
+// The same after the news that another of our uplinks leads to that very Intermediate.
+inline constexpr base::Duration duplicate = 30s;
 inline constexpr base::Duration outage_young = 60s;
 // After a renewal of our certificate the uplinks are dialled anew one after the other, so that one
 // of several is always up.

@@ -146,6 +146,7 @@ void Uplink::schedule_retry(base::Time now) {
     pause_ = std::min(pause_ * 2, young ? timeouts::retry_young : timeouts::retry_max);
   }
   if (std::exchange(turned_away_, false)) pause_ = timeouts::retry_max;
+  if (std::exchange(duplicate_, false)) pause_ = timeouts::duplicate;
   // ± 50 %, so that a fleet does not come back in one moment.
   const auto jitter = static_cast<std::int64_t>(config_.random->u64() % 1001);
   state_ = State::waiting;
@@ -328,6 +329,7 @@ void Uplink::on_established(const identity::Principal& /*peer*/) {
   auto& body = *message.mutable_register_();
   body.set_incarnation(config_.incarnation.octets.data(), config_.incarnation.octets.size());
   body.set_version(config_.version);
+  body.set_uplink(index_);
   send(message);
   handler_.on_uplink_registering(*this);
 }
@@ -363,6 +365,7 @@ void Uplink::on_message(const proto::Message& message) {
     case proto::Message::kRefused:
       if (message.refused().fatal()) {
         turned_away_ = message.refused().reason() != proto::REASON_DRAINING;
+        duplicate_ = message.refused().reason() == proto::REASON_DUPLICATE;
         return end("refused by " + name_ + ": " + message.refused().text().substr(0, 200));
       }
       break;

@@ -186,6 +186,7 @@ class Uplink final : private quic::Handler {
   base::Duration attempt_ = {};
   base::Duration last_rtt_{};
   bool ever_failed_ = false;
+  bool duplicate_ = false;    // another uplink of ours is up at that Intermediate
   bool turned_away_ = false;  // by identity or policy: asking again soon would not help
   std::uint64_t failed_attempts_ = 0;
   bool denied_ = false;

@@ -36,6 +36,11 @@ std::string_view transport_error(std::uint64_t code) {
 // CRYPTO_ERROR carries a TLS alert (RFC 9001 §4.8).
 bool is_tls(std::uint64_t code) { return code >= 0x100 && code <= 0x1ff; }
 
+// bad_certificate to unknown_ca, and access_denied (RFC 8446 §6): one was shown.
+bool is_about_certificate(std::uint8_t alert) {
+  return (alert >= 42 && alert <= 46) || alert == 48 || alert == 49;
+}
+
 }  // namespace
 
 std::string_view to_string(CloseCause cause) {
@@ -94,6 +99,7 @@ CloseInfo closed_by_error(int library_error, std::uint8_t tls_alert,
       break;
     case NGTCP2_ERR_CRYPTO:
       info.code = 0x100 | tls_alert;
+      info.certificate_refused = is_about_certificate(tls_alert);
       info.reason = tls ? tls->message() : describe_alert(tls_alert);
       if (tls && tls_alert != 0) info.reason += ", " + describe_alert(tls_alert);
       break;

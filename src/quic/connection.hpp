@@ -88,6 +88,7 @@ struct CloseInfo {
   bool application = false;  // `code` is an application code, else a transport code
   std::uint64_t code = 0;
   std::string reason;  // for people; from the peer it is untrusted and cut to 256 printable octets
+  bool certificate_refused = false;  // by us: the peer showed one, and it was not accepted
 };
 
 // What the owner hears. Spans are valid during the call only.

@@ -34,17 +34,45 @@ TEST(Admission, EveryoneIsAskedWhileManyHandshakesAreUnderWay) {
   limits.retry_threshold = 2;
   limits.max_handshakes = 4;
   Admission admission(limits);
-  admission.handshake_started();
+  admission.handshake_started(at(1, 1));
   EXPECT_FALSE(admission.wants_retry());
-  admission.handshake_started();
+  admission.handshake_started(at(1, 1));
   EXPECT_TRUE(admission.wants_retry());
   EXPECT_EQ(admission.admit(at(1, 1), false, start), Verdict::retry);
   EXPECT_EQ(admission.admit(at(1, 1), true, start), Verdict::accept);
-  admission.handshake_started();
-  admission.handshake_started();
+  admission.handshake_started(at(1, 1));
+  admission.handshake_started(at(1, 1));
   EXPECT_EQ(admission.admit(at(1, 1), true, start), Verdict::drop);
-  admission.handshake_ended();
+  admission.handshake_ended(at(1, 1));
   EXPECT_EQ(admission.admit(at(1, 1), true, start), Verdict::accept);
+}
+
+// Invented source addresses are of many networks.
+TEST(Admission, EveryoneIsAskedAfterTooManyFromEverywhere) {
+  AdmissionLimits limits;
+  limits.total_rate = 10;
+  limits.total_burst = 5;
+  Admission admission(limits);
+  for (std::uint8_t network = 1; network <= 5; ++network) {
+    EXPECT_EQ(admission.admit(at(network, 1), false, start), Verdict::accept);
+  }
+  EXPECT_EQ(admission.admit(at(9, 1), false, start), Verdict::retry);
+  EXPECT_EQ(admission.admit(at(9, 1), true, start), Verdict::accept) << "proven by Retry";
+  EXPECT_EQ(admission.admit(at(9, 1), false, start + 1s), Verdict::accept);
+}
+
+// Two strangers with slow handshakes do not hold all places.
+TEST(Admission, HandshakesOfOneNetworkAreBounded) {
+  AdmissionLimits limits;
+  Admission admission(limits);
+  for (std::size_t i = 0; i < limits.max_handshakes_per_prefix; ++i) {
+    ASSERT_EQ(admission.admit(at(1, 1), true, start), Verdict::accept);
+    admission.handshake_started(at(1, 1));
+  }
+  EXPECT_EQ(admission.admit(at(1, 2), true, start), Verdict::drop);
+  EXPECT_EQ(admission.admit(at(2, 1), true, start), Verdict::accept);
+  admission.handshake_ended(at(1, 7));
+  EXPECT_EQ(admission.admit(at(1, 2), true, start), Verdict::accept);
 }
 
 TEST(Admission, UplinksAreBounded) {
