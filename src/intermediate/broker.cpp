@@ -24,35 +24,57 @@ std::uint32_t relay_rtt_us(const Peer& a, const Peer& b) {
 
 // --- offers
 
-std::vector<directory::Service> Broker::allowed_offer(Peer& connector,
-                                                      const proto::Offer& offer) const {
+void Broker::refuse_offer(Peer& connector, proto::Reason reason, const std::string& text) {
+  proto::Message message;
+  message.mutable_refused()->set_reason(reason);
+  message.mutable_refused()->set_text(text);
+  connector.send(message);
+}
+
+// What is wrong in itself is said once, however often the offer repeats it.
+std::vector<directory::Service> Broker::well_formed_offer(Peer& connector,
+                                                          const proto::Offer& offer) const {
   std::vector<directory::Service> services;
+  bool malformed = false;
   for (const proto::OfferedService& offered : offer.services()) {
+    if (services.size() >= limits_.max_services_per_connector) {
+      refuse_offer(connector, proto::REASON_QUOTA,
+                   "more than " + std::to_string(services.size()) + " services are offered");
+      break;
+    }
     const bool well_formed =
         identity::is_valid_name(offered.name()) && offered.port() <= 65535 &&
         (offered.protocol() == proto::PROTOCOL_TCP || offered.protocol() == proto::PROTOCOL_UDP);
     const bool repeated = std::ranges::any_of(
         services, [&](const directory::Service& s) { return s.name == offered.name(); });
-    if (!well_formed || repeated || services.size() >= limits_.max_services_per_connector) {
-      proto::Message message;
-      message.mutable_refused()->set_reason(well_formed ? proto::REASON_QUOTA
-                                                        : proto::REASON_MALFORMED);
-      message.mutable_refused()->set_text(
-          "an offered service is malformed, repeated or one too many");
-      connector.send(message);
+    if (!well_formed || repeated) {
+      malformed = true;
       continue;
     }
     services.push_back({offered.name(), offered.protocol() == proto::PROTOCOL_UDP,
                         static_cast<std::uint16_t>(offered.port()), offered.healthy()});
   }
+  if (malformed) {
+    refuse_offer(connector, proto::REASON_MALFORMED, "an offered service is malformed or repeated");
+  }
   return services;
 }
 
+bool Broker::contradicts(const Peer& connector, const directory::Service& service) const {
+  return std::ranges::any_of(
+      directory_.instances(service.name), [&](const directory::Instance& other) {
+        return other.node != connector.key() && other.service.udp != service.udp;
+      });
+}
+
 void Broker::offer(Peer& connector, const proto::Offer& offer) {
-  std::vector<directory::Service> wanted = allowed_offer(connector, offer);
+  std::vector<directory::Service> wanted = well_formed_offer(connector, offer);
   const bool first = offers_.insert_or_assign(connector.key(), wanted).second;
   std::erase_if(wanted, [&](const directory::Service& service) {
-    const policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);
+    policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);
+    if (decision.allowed && contradicts(connector, service)) {
+      decision = {false, "another connector offers it with the other protocol"};
+    }
     const auto& known = directory_.offered_by(connector.key());
     const bool news = std::ranges::find(known, service.name) == known.end();
     if (news || !decision.allowed) {
@@ -65,10 +87,7 @@ void Broker::offer(Peer& connector, const proto::Offer& offer) {
       host_.audit(std::move(record));
     }
     if (decision.allowed) return false;
-    proto::Message message;
-    message.mutable_refused()->set_reason(proto::REASON_DENIED);
-    message.mutable_refused()->set_text("service " + service.name + ": " + decision.rule);
-    connector.send(message);
+    refuse_offer(connector, proto::REASON_DENIED, "service " + service.name + ": " + decision.rule);
     return true;
   });
   const bool news =
@@ -174,10 +193,10 @@ void Broker::open(Peer& agent, const proto::OpenSession& open, base::Time now) {
     return refuse_open(agent, open,
                        offered ? proto::REASON_UNAVAILABLE : proto::REASON_UNKNOWN_SERVICE, text);
   }
-  if (agent.channel_count() >= limits_.max_sessions_per_agent) {
+  Session* session = between(agent, *connector);
+  if (session == nullptr && agent.channel_count() >= limits_.max_sessions_per_agent) {
     return refuse_open(agent, open, proto::REASON_QUOTA, "too many sessions");
   }
-  Session* session = between(agent, *connector);
   const bool fresh = session == nullptr || !session->bound();
   if (fresh) {
     if (session != nullptr) end(session->id, nullptr, proto::REASON_REPLACED, "opened anew");
@@ -275,6 +294,20 @@ void Broker::not_owner(Peer& peer, const std::string& id, std::string_view what)
   refuse_claim(peer, id, proto::REASON_NOT_OWNER, "that session is not yours");
 }
 
+// Is there room for one more claim of this node's to wait for its other end?
+bool Broker::may_wait(const Peer& peer) const {
+  if (claims_.size() >= limits_.max_pending_claims) return false;
+  const bool is_agent = peer.principal().role == identity::Role::agent;
+  const std::size_t limit =
+      is_agent ? limits_.max_sessions_per_agent : limits_.max_claims_per_connector;
+  std::size_t waiting = 0;
+  for (auto at = claims_.lower_bound({peer.uri(), {}, {}});
+       at != claims_.end() && at->first.uri == peer.uri(); ++at) {
+    if (++waiting >= limit) return false;
+  }
+  return true;
+}
+
 void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now) {
   base::SessionId id;
   base::IncarnationId other;
@@ -286,16 +319,16 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
   if (const auto known = sessions_.find(id); known != sessions_.end()) {
     return claim_known(*known->second, peer);
   }
-  const auto match = claims_.find({id, claim.peer(), other});
+  const auto match = claims_.find({claim.peer(), other, id});
   Peer* const counterpart = match == claims_.end() ? nullptr : host_.peer(match->second.peer);
   const bool meets = counterpart != nullptr && match->second.peer_uri == peer.uri() &&
                      match->second.peer_incarnation == peer.incarnation() &&
                      counterpart->principal().role != peer.principal().role;
   if (!meets) {
-    if (claims_.size() >= limits_.max_pending_claims) {
+    if (!may_wait(peer)) {
       return refuse_claim(peer, claim.session_id(), proto::REASON_QUOTA, "too many claims");
     }
-    claims_[{id, peer.uri(), peer.incarnation()}] = {peer.key(), claim.peer(), other,
+    claims_[{peer.uri(), peer.incarnation(), id}] = {peer.key(), claim.peer(), other,
                                                      now + limits_.unknown_claim_grace};
     return;
   }
@@ -306,6 +339,11 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
   if (!pair_allowed(agent, connector)) {
     refuse_claim(agent, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
     refuse_claim(connector, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
+    return;
+  }
+  if (agent.channel_count() >= limits_.max_sessions_per_agent) {
+    refuse_claim(agent, claim.session_id(), proto::REASON_QUOTA, "too many sessions");
+    refuse_claim(connector, claim.session_id(), proto::REASON_QUOTA, "too many sessions");
     return;
   }
   Session& session = create(id, agent, connector, now);
@@ -332,6 +370,8 @@ void Broker::claim_known(Session& session, Peer& peer) {
   if (other != nullptr) {
     const bool peer_is_agent = leg == &session.agent;
     if (!pair_allowed(peer_is_agent ? peer : *other, peer_is_agent ? *other : peer)) {
+      // The claimer has no leg that end() could tell.
+      refuse_claim(peer, id_bytes(session.id), proto::REASON_DENIED, "policy no longer allows it");
       return end(session.id, nullptr, proto::REASON_DENIED, "policy no longer allows it");
     }
   }

@@ -28,7 +28,10 @@ namespace ztna::intermediate {
 struct BrokerLimits {
   std::size_t max_sessions_per_agent = 256;
   std::size_t max_services_per_connector = 256;
-  std::size_t max_pending_claims = 20000;
+  // Claims whose other end has not claimed yet: of one Agent no more than sessions, of one
+  // Connector as many as it may have (node::NodeConfig), and of everyone together.
+  std::size_t max_claims_per_connector = 4096;
+  std::size_t max_pending_claims = 65536;
   base::Duration claim_grace = std::chrono::seconds(15);
   // A claim of a session that nobody here knows waits as long as its node does for a relay.
   base::Duration unknown_claim_grace = std::chrono::seconds(60);
@@ -129,15 +132,18 @@ class Broker {
     base::IncarnationId peer_incarnation;
     base::Time until;
   };
-  struct ClaimKey {
-    base::SessionId id;
+  struct ClaimKey {  // in this order: those of one certificate name lie together
     std::string uri;
     base::IncarnationId incarnation;
+    base::SessionId id;
     friend auto operator<=>(const ClaimKey&, const ClaimKey&) = default;
   };
 
-  [[nodiscard]] std::vector<directory::Service> allowed_offer(Peer& connector,
-                                                              const proto::Offer& offer) const;
+  static void refuse_offer(Peer& connector, proto::Reason reason, const std::string& text);
+  // Does another Connector offer it with the other protocol?
+  [[nodiscard]] bool contradicts(const Peer& connector, const directory::Service& service) const;
+  [[nodiscard]] std::vector<directory::Service> well_formed_offer(Peer& connector,
+                                                                  const proto::Offer& offer) const;
   [[nodiscard]] Peer* choose(const std::string& service, base::BytesView incarnation) const;
   Session& create(const base::SessionId& id, Peer& agent, Peer& connector, base::Time now);
   Session* between(const Peer& agent, const Peer& connector);
@@ -152,6 +158,7 @@ class Broker {
            const std::string& text);
   void refuse_open(Peer& agent, const proto::OpenSession& open, proto::Reason reason,
                    const std::string& text);
+  [[nodiscard]] bool may_wait(const Peer& peer) const;
   void refuse_claim(Peer& peer, const std::string& id, proto::Reason reason,
                     const std::string& text);
   void not_owner(Peer& peer, const std::string& id, std::string_view what);

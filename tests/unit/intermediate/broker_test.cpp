@@ -1,0 +1,274 @@
+// Sessions, claims, offers and directories, over real uplinks of hand-driven nodes.
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "unit/intermediate/bench.hpp"
+
+namespace ztna::intermediate {
+namespace {
+
+using Kind = proto::Message;
+
+std::string session_id(std::uint8_t n) { return std::string(15, 'x') + static_cast<char>(n); }
+
+class BrokerTest : public Bench {};
+
+TEST_F(BrokerTest, IntroducesAnAgentToAConnector) {
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  run(300ms);
+  alice.open("web", 7);
+  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+  const auto there = home.of(Kind::kSessionReady).at(0).session_ready();
+  const auto here = alice.of(Kind::kSessionReady).at(0).session_ready();
+  EXPECT_EQ(here.session_id(), there.session_id());
+  EXPECT_EQ(here.request(), 7u);
+  EXPECT_EQ(here.peer(), "spiffe://example.org/connector/home");
+  EXPECT_EQ(there.peer(), "spiffe://example.org/agent/alice");
+  // The same pair again: the same session.
+  alice.open("web", 8);
+  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 2; }));
+  EXPECT_EQ(alice.of(Kind::kSessionReady).at(1).session_ready().session_id(), there.session_id());
+  EXPECT_EQ(engine->broker().session_count(), 1u);
+}
+
+TEST_F(BrokerTest, RefusesWhatMayNotBeOpened) {
+  start(R"(
+[[serve]]
+connectors = ["*"]
+services = ["*"]
+[[allow]]
+agents = ["*"]
+services = ["web", "nobody"]
+)");
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  home.offer({"web", "secret"});
+  run(300ms);
+  const std::pair<const char*, proto::Reason> table[] = {
+      {"secret", proto::REASON_DENIED},
+      {"nobody", proto::REASON_UNKNOWN_SERVICE},
+      {"No Name", proto::REASON_MALFORMED},
+  };
+  std::size_t answers = 0;
+  for (const auto& [service, reason] : table) {
+    alice.open(service);
+    ++answers;
+    ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionRefused) == answers; }));
+    EXPECT_EQ(alice.session_refused(), reason) << service;
+  }
+  home.open("web");
+  run(50ms);
+  EXPECT_EQ(engine->broker().session_count(), 0u) << "a Connector opened a session";
+}
+
+// At its quota an Agent may still ask for what it has.
+TEST_F(BrokerTest, SessionsOfAnAgentAreBounded) {
+  config.broker.max_sessions_per_agent = 1;
+  Client& home = joined(connector("home"));
+  Client& away = joined(connector("away"));
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  away.offer({"mail"});
+  run(300ms);
+  alice.open("web");
+  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+  alice.open("mail");
+  ASSERT_TRUE(run_until([&] { return alice.session_refused().has_value(); }));
+  EXPECT_EQ(alice.session_refused(), proto::REASON_QUOTA);
+  alice.open("web", 9);
+  EXPECT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 2; }))
+      << "the session it has is refused";
+}
+
+TEST_F(BrokerTest, ClaimsOfTwoEndsMeet) {
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  alice.claim(session_id(1), home);
+  run(20ms);
+  EXPECT_EQ(engine->broker().session_count(), 0u);
+  home.claim(session_id(1), alice);
+  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+  EXPECT_EQ(engine->broker().session_count(), 1u);
+}
+
+TEST_F(BrokerTest, ClaimedSessionsCountAgainstTheQuota) {
+  config.broker.max_sessions_per_agent = 2;
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  for (std::uint8_t i = 1; i <= 3; ++i) {
+    alice.claim(session_id(i), home);
+    home.claim(session_id(i), alice);
+    run(10ms);
+  }
+  EXPECT_EQ(engine->broker().session_count(), 2u);
+  EXPECT_EQ(alice.session_refused(), proto::REASON_QUOTA);
+  EXPECT_EQ(home.session_refused(), proto::REASON_QUOTA);
+}
+
+// One node's claims that nobody meets leave room for others'.
+TEST_F(BrokerTest, PendingClaimsOfOneNodeAreBounded) {
+  config.broker.max_sessions_per_agent = 3;
+  config.broker.max_pending_claims = 10;
+  Client& home = joined(connector());
+  Client& mallory = joined(agent("mallory"));
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  for (std::uint8_t i = 1; i <= 20; ++i) mallory.claim(session_id(i), home);
+  run(20ms);
+  EXPECT_EQ(mallory.count(Kind::kSessionRefused), 17u);
+  alice.claim(session_id(100), home);
+  home.claim(session_id(100), alice);
+  EXPECT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+}
+
+TEST_F(BrokerTest, ASessionIdOfAnotherLengthDoesNotComeBack) {
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  alice.claim(std::string(10000, 'x'), home);
+  ASSERT_TRUE(run_until([&] { return alice.session_refused().has_value(); }));
+  const auto answer = alice.of(Kind::kSessionRefused).at(0).session_refused();
+  EXPECT_EQ(answer.reason(), proto::REASON_MALFORMED);
+  EXPECT_TRUE(answer.session_id().empty());
+}
+
+// The claimer has lost its leg: it hears why, and does not wait for a relay that never comes.
+TEST_F(BrokerTest, AClaimThatPolicyDeniesIsAnswered) {
+  start();
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  run(300ms);
+  alice.open("web");
+  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+  const std::string id = alice.of(Kind::kSessionReady).at(0).session_ready().session_id();
+  alice.connection->close(0, "lost", now);
+  run(50ms);
+  engine->reload(relay(), std::make_shared<const policy::Policy>(), now);
+  Client& again = join(agent(), false);
+  again.incarnation = alice.incarnation;
+  again.enrols = true;
+  ASSERT_TRUE(run_until([&] { return again.up(); }));
+  again.claim(id, home);
+  EXPECT_TRUE(run_until([&] { return again.session_refused().has_value(); }, 200ms));
+  EXPECT_EQ(again.session_refused(), proto::REASON_DENIED);
+  EXPECT_EQ(engine->broker().session_count(), 0u);
+}
+
+TEST_F(BrokerTest, ForeignSessionsCanNeitherBeClaimedNorClosed) {
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  Client& mallory = joined(agent("mallory"));
+  home.offer({"web"});
+  run(300ms);
+  alice.open("web");
+  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+  const std::string id = alice.of(Kind::kSessionReady).at(0).session_ready().session_id();
+  mallory.claim(id, home);
+  ASSERT_TRUE(run_until([&] { return mallory.session_refused().has_value(); }));
+  EXPECT_EQ(mallory.session_refused(), proto::REASON_NOT_OWNER);
+  proto::Message close;
+  close.mutable_close_session()->set_session_id(id);
+  mallory.send(close);
+  run(20ms);
+  EXPECT_EQ(engine->broker().session_count(), 1u);
+  EXPECT_EQ(engine->broker().counters().not_owner, 2u);
+}
+
+// --- offers and directories
+
+std::set<std::string> names(const std::vector<proto::Message>& parts) {
+  std::set<std::string> all;
+  for (const proto::Message& part : parts) {
+    for (const auto& service : part.directory().services()) all.insert(service.name());
+  }
+  return all;
+}
+
+// More than one message may hold (64 KiB).
+TEST_F(BrokerTest, ALargeDirectoryComesInParts) {
+  Client& alice = joined(agent());
+  std::set<std::string> expected;
+  for (int c = 0; c < 8; ++c) {
+    std::vector<std::string> services;
+    for (int i = 0; i < 250; ++i) {
+      services.push_back("service-with-a-rather-long-name-" + std::to_string(1000 * c + i));
+    }
+    expected.insert(services.begin(), services.end());
+    joined(connector("home-" + std::to_string(c))).offer(services);
+  }
+  run(500ms);
+  alice.heard.clear();
+  joined(connector("last")).offer({"web"});
+  expected.insert("web");
+  run(500ms);
+  ASSERT_FALSE(alice.closed) << alice.closed->reason;
+  const auto parts = alice.of(Kind::kDirectory);
+  ASSERT_GT(parts.size(), 1u);
+  EXPECT_EQ(names(parts), expected);
+  for (const auto& part : parts) {
+    EXPECT_LE(part.ByteSizeLong(), 40u * 1024);
+    EXPECT_EQ(part.directory().more(), &part != &parts.back());
+  }
+}
+
+TEST_F(BrokerTest, ADirectoryIsSentOnlyWhenItDiffers) {
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  run(300ms);
+  const std::size_t before = alice.count(Kind::kDirectory);
+  for (int i = 0; i < 10; ++i) {
+    home.offer({"web"});
+    run(30ms);
+  }
+  run(300ms);
+  EXPECT_EQ(alice.count(Kind::kDirectory), before);
+  home.offer({"web", "mail"});
+  run(300ms);
+  EXPECT_EQ(alice.count(Kind::kDirectory), before + 1);
+}
+
+// What an offer says wrongly is answered once, however often it says it.
+TEST_F(BrokerTest, AGiantOfferIsCutAndAnsweredOnce) {
+  Client& home = joined(connector());
+  proto::Message message;
+  for (int i = 0; i < 3000; ++i) {
+    auto& service = *message.mutable_offer()->add_services();
+    service.set_name("s" + std::to_string(i));
+    service.set_protocol(proto::PROTOCOL_TCP);
+  }
+  home.send(message);
+  run(200ms);
+  EXPECT_FALSE(home.closed);
+  EXPECT_EQ(engine->broker().directory().all().size(), BrokerLimits{}.max_services_per_connector);
+  EXPECT_EQ(home.count(Kind::kRefused), 1u);
+}
+
+TEST_F(BrokerTest, AnOfferThatContradictsTheStandingOneIsRefused) {
+  Client& home = joined(connector("home"));
+  Client& away = joined(connector("away"));
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  run(300ms);
+  away.offer({"web", "quake"}, true);
+  run(300ms);
+  EXPECT_EQ(away.count(Kind::kRefused), 1u);
+  const auto latest = alice.of(Kind::kDirectory).back().directory();
+  ASSERT_EQ(latest.services_size(), 2);
+  EXPECT_EQ(latest.services(1).name(), "web");
+  EXPECT_EQ(latest.services(1).protocol(), proto::PROTOCOL_TCP);
+  EXPECT_EQ(latest.services(1).instances_size(), 1);
+  // It may change its own mind.
+  home.offer({"web"}, true);
+  run(300ms);
+  EXPECT_EQ(alice.of(Kind::kDirectory).back().directory().services(1).protocol(),
+            proto::PROTOCOL_UDP);
+}
+
+}  // namespace
+}  // namespace ztna::intermediate
