@@ -125,6 +125,8 @@ base::Result<AltNames> read_alt_names(gnutls_x509_crt_t certificate, const std::
       names.uris.push_back(std::move(name));
     } else if (type == GNUTLS_SAN_DNSNAME) {
       names.dns.push_back(std::move(name));
+    } else if (type == GNUTLS_SAN_IPADDRESS) {
+      names.addresses = true;
     }
   }
   return base::fail(base::ErrorCode::invalid_argument,

@@ -24,6 +24,7 @@ namespace ztna::identity {
 struct AltNames {
   std::vector<std::string> uris;
   std::vector<std::string> dns;
+  bool addresses = false;  // it names IP addresses, too
 };
 [[nodiscard]] base::Result<AltNames> read_alt_names(gnutls_x509_crt_t certificate,
                                                     const std::string& where);

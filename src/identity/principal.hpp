@@ -56,8 +56,9 @@ struct Expectation {
   std::optional<Role> role = Role::intermediate;  // none: an Agent or a Connector
   std::string trust_domain;                       // must match
   std::string name;                               // empty: any name
-  // Intermediates only: accept, instead of a certificate of our own CA, one that the system's roots
-  // vouch for and that names this host (Let's Encrypt). Empty: not allowed.
+  // Intermediates only: the host that was dialled. A certificate of our own CA that names hosts or
+  // addresses must name this one; and instead, one is accepted that the public roots vouch for and
+  // that names it (Let's Encrypt). Empty: our own CA's for any host, and no public ones.
   std::string web_pki_host;
 };
 

@@ -133,6 +133,16 @@ base::Result<Principal> verify_web(std::span<const Certificate> chain, const Tru
   return principal;
 }
 
+// An Intermediate's certificate of our own CA that names hosts or addresses holds for these only.
+base::Status check_host(gnutls_x509_crt_t leaf, const AltNames& names, const std::string& host,
+                        const std::string& where) {
+  if (names.dns.empty() && !names.addresses) return {};
+  if (gnutls_x509_crt_check_hostname(leaf, host.c_str()) != 0) return {};
+  return refuse("the certificate does not name the host \"" + host +
+                    "\", expected one issued with it (ztna ca issue --dns or --ip)",
+                where);
+}
+
 }  // namespace
 
 base::Result<std::vector<Certificate>> parse_roots(std::string_view pem, const std::string& where) {
@@ -226,6 +236,8 @@ base::Result<Principal> verify_peer(std::span<const gnutls_datum_t> chain, const
     const auto names = read_alt_names(leaf, where);
     if (!names) return tl::unexpected(names.error());
     if (names->uris.empty()) return verify_web(certificates, trust, expected, now, where);
+    const auto named = check_host(leaf, *names, expected.web_pki_host, where);
+    if (!named) return tl::unexpected(named.error());
   }
   auto principal = verify_leaf(leaf, trust, now, where);
   if (!principal) return principal;

@@ -123,10 +123,14 @@ void add_issue(CLI::App& ca, Context& context) {
                    "connectors: services it may serve, or '*' for all")
       ->type_name("SERVICE")
       ->delimiter(',');
-  command->add_option("--dns", options->leaf.dns, "intermediates: a host name")
+  command
+      ->add_option("--dns", options->leaf.dns,
+                   "intermediates: a host name by which nodes may dial it")
       ->type_name("HOST")
       ->delimiter(',');
-  command->add_option("--ip", options->leaf.ip, "intermediates: an address")
+  command
+      ->add_option("--ip", options->leaf.ip,
+                   "intermediates: an address, likewise; with neither, any host")
       ->type_name("ADDRESS")
       ->delimiter(',');
   command->add_option("--days", options->leaf.days, "validity in days")->capture_default_str();

@@ -263,5 +263,18 @@ def test_renewed_certificates_drop_nothing(stack):
         while time.monotonic() < until:
             assert echoes(connection)
         assert agent.status()["sessions"][0]["id"] == session
-    assert agent.status()["uplinks"][0]["connects"] == 1
-    assert stack.home.status()["uplinks"][0]["connects"] == 1
+    # Their uplinks are dialled anew, with the new certificate, once; the session came through that.
+    assert agent.status()["uplinks"][0]["connects"] == 2
+    assert stack.home.status()["uplinks"][0]["connects"] == 2
+
+
+def test_an_intermediates_certificate_holds_for_the_hosts_it_names(world):
+    """Issued for 127.0.0.1: by another name or address it is nobody."""
+    world.allow({"alice": ["web"]})
+    relay = world.intermediate(listen="0.0.0.0:0")
+    port = relay.status()["listen"][0].rsplit(":", 1)[1]
+    world.intermediates = [("127.0.0.2", port)]
+    agent = world.agent("alice", wait=False)
+    agent.wait_log("the certificate does not name the host")
+    world.intermediates = [("127.0.0.1", port)]
+    world.agent("alice", daemon_name="alice-again")

@@ -54,6 +54,21 @@ TEST_F(WebPki, AnotherHostIsRefused) {
   EXPECT_THAT(sees(leaf("evil.example.net")), HasSubstr("does not prove the host"));
 }
 
+// A certificate of our own CA that names hosts holds for these only: the one of another
+// Intermediate, or a stolen one, does not pass everywhere.
+TEST_F(WebPki, OurOwnCertificateHoldsForTheHostsItNames) {
+  const auto ours = [&](std::vector<std::string> dns) {
+    return sees(forge(ours_.ca(),
+                      {.uris = {"spiffe://example.org/intermediate/one"}, .dns = std::move(dns)}));
+  };
+  EXPECT_EQ(ours({"other.example.net", "relay.example.net"}), "intermediate one of example.org");
+  EXPECT_THAT(ours({"other.example.net"}),
+              HasSubstr("the certificate does not name the host \"relay.example.net\""));
+  EXPECT_EQ(ours({}), "intermediate one of example.org") << "it names none: any";
+  expected_.web_pki_host = "192.0.2.7";
+  EXPECT_THAT(ours({"relay.example.net"}), HasSubstr("does not name the host"));
+}
+
 TEST_F(WebPki, OurOwnCaIsNoPublicRoot) {
   EXPECT_THAT(sees(forge(ours_.ca(), {.uris = {}, .dns = {"relay.example.net"}})),
               HasSubstr("does not prove the host"));
