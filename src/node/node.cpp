@@ -1,6 +1,7 @@
 #include "node/node.hpp"
 
 #include <algorithm>
+#include <set>
 
 #include "node/timeouts.hpp"
 
@@ -45,9 +46,14 @@ struct Node::Slot {
   SlotKey key = 0;
   std::unique_ptr<Session> session;
   std::unique_ptr<RelayLeg> leg;
+  // Where its relay is, or was last: both ends know that one.
+  Uplink* home = nullptr;
+  std::set<std::uint32_t> claimed_at;  // uplinks that owe an answer to a claim
   base::Time relay_lost_at = base::never;
   base::Time must_start_by = base::never;  // a Connector's session waits for its Agent's Initial
   bool touched = false;
+
+  [[nodiscard]] bool wants_relay() const { return leg == nullptr || !leg->uplink().up(); }
 };
 
 Node::Node(NodeConfig config, NodeOwner& owner, base::WallReference wall)
@@ -246,7 +252,14 @@ void Node::resolved(std::uint32_t uplink, std::vector<base::Address> addresses,
 void Node::on_uplink_up(Uplink& uplink) {
   owner_.on_uplink_up(uplink);
   for (const auto& [key, slot] : slots_) {
-    if (slot->leg == nullptr) claim(*slot);
+    if (slot->wants_relay()) claim_at(*slot, uplink);
+  }
+}
+
+// Both ends hear it and claim elsewhere; until they have met there, packets pass here.
+void Node::on_drain(Uplink& uplink) {
+  for (const auto& [key, slot] : slots_) {
+    if (slot->leg != nullptr && &slot->leg->uplink() == &uplink) claim(*slot);
   }
 }
 
@@ -254,6 +267,7 @@ void Node::on_uplink_down(Uplink& uplink, const std::string& reason) {
   forget_requests(uplink);
   owner_.on_uplink_down(uplink, reason);
   for (const auto& [key, slot] : slots_) {
+    slot->claimed_at.erase(uplink.index());
     if (slot->leg == nullptr || &slot->leg->uplink() != &uplink) continue;
     lose_relay(*slot);
     // No relay will come back to us from there: better an end with a reason than a long wait.
@@ -291,19 +305,24 @@ void Node::on_uplink_message(Uplink& uplink, const proto::Message& message) {
         owner_.on_session_refused(refused.request(), refused.reason(), refused.text());
         return;
       }
-      base::SessionId id;
-      if (!base::SessionId::from(base::as_bytes(refused.session_id()), id)) return;
-      Slot* const slot = slot_of(id);
-      if (slot != nullptr && slot->leg == nullptr) {
-        close_session(*slot->session, session::close_denied,
-                      "the relay refused the session: " + refused.text().substr(0, 200), now_);
-      }
-      return;
+      return on_claim_refused(uplink, refused);
     }
+    case proto::Message::kDrain: on_drain(uplink); return owner_.on_uplink_message(uplink, message);
     case proto::Message::kSessionClosed:
       return on_session_closed_message(uplink, message.session_closed());
     default: return owner_.on_uplink_message(uplink, message);
   }
+}
+
+// The session ends when nobody is left who could relay it.
+void Node::on_claim_refused(Uplink& uplink, const proto::SessionRefused& refused) {
+  base::SessionId id;
+  if (!base::SessionId::from(base::as_bytes(refused.session_id()), id)) return;
+  Slot* const slot = slot_of(id);
+  if (slot == nullptr || slot->claimed_at.erase(uplink.index()) == 0) return;
+  if (slot->leg != nullptr || !slot->claimed_at.empty()) return;
+  close_session(*slot->session, session::close_denied,
+                "the relay refused the session: " + refused.text().substr(0, 200), now_);
 }
 
 void Node::on_relayed(Uplink& uplink, std::uint32_t channel, std::uint8_t ecn,
@@ -347,6 +366,12 @@ void Node::on_session_ready_message(Uplink& uplink, const proto::SessionReady& r
     if (known.peer_uri != ready.peer() || known.peer_incarnation != incarnation) return;
     const bool bound = slot->leg != nullptr && &slot->leg->uplink() == &uplink &&
                        slot->leg->channel() == ready.channel();
+    const bool elsewhere = slot->leg != nullptr && &slot->leg->uplink() != &uplink;
+    if (elsewhere && !asked && !slot->wants_relay()) {
+      // A late answer to a claim, or an Intermediate that nobody asked. If the other end did move
+      // there, the session ends, and does not hang.
+      return tell_closed(uplink, id);
+    }
     if (!bound) bind_relay(*slot, uplink, ready.channel());
     if (asked) owner_.on_session_opened(ready.request(), *slot->session);
     return;
@@ -417,6 +442,8 @@ void Node::bind_relay(Slot& slot, Uplink& uplink, std::uint32_t channel) {
     slot.leg->uplink().remove_channel(slot.leg->channel());
   }
   slot.leg = std::make_unique<RelayLeg>(uplink, channel);
+  slot.home = &uplink;
+  slot.claimed_at.clear();
   slot.relay_lost_at = base::never;
   by_channel_[{uplink.index(), channel}] = slot.key;
   slot.session->set_relay(slot.leg.get(), now_, wall_.now(now_));
@@ -438,9 +465,21 @@ void Node::lose_relay(Slot& slot) {
   claim(slot);
 }
 
-// The Agent claims at one Intermediate, the Connector wherever it can: so the two always meet, and
-// at one place only.
+// The Agent claims at one Intermediate, the Connector wherever it can, so that they meet at one
+// place only: where the relay was, if that is up. Any that comes up later is asked then.
 void Node::claim(Slot& slot) {
+  if (slot.home != nullptr && slot.home->up()) {
+    claim_at(slot, *slot.home);
+    if (config_.role == Session::Role::agent) return;
+  }
+  for (const auto& uplink : uplinks_) {
+    if (!uplink->up() || uplink.get() == slot.home) continue;
+    claim_at(slot, *uplink);
+    if (config_.role == Session::Role::agent) return;
+  }
+}
+
+void Node::claim_at(Slot& slot, Uplink& uplink) {
   proto::Message message;
   const session::SessionConfig& config = slot.session->config();
   auto& body = *message.mutable_claim_session();
@@ -448,10 +487,10 @@ void Node::claim(Slot& slot) {
   body.set_peer(config.peer_uri);
   body.set_peer_incarnation(config.peer_incarnation.octets.data(),
                             config.peer_incarnation.octets.size());
-  for (const auto& uplink : uplinks_) {
-    if (!uplink->up()) continue;
-    if (uplink->send(message) && config_.role == Session::Role::agent) return;
-  }
+  if (!uplink.send(message)) return;
+  slot.claimed_at.insert(uplink.index());
+  if (slot.leg == nullptr) slot.relay_lost_at = now_ + timeouts::claim_answer;
+  touch(slot.key);
 }
 
 void Node::on_session_closed_message(Uplink& uplink, const proto::SessionClosed& closed) {

@@ -134,6 +134,9 @@ class Node final : private UplinkHandler {
   void bind_relay(Slot& slot, Uplink& uplink, std::uint32_t channel);
   void lose_relay(Slot& slot);
   void claim(Slot& slot);
+  void claim_at(Slot& slot, Uplink& uplink);
+  void on_claim_refused(Uplink& uplink, const proto::SessionRefused& refused);
+  void on_drain(Uplink& uplink);
   static void tell_closed(Uplink& uplink, const base::SessionId& id);
   Slot* slot_of(const base::SessionId& id) const;
   void touch(SlotKey key);

@@ -41,6 +41,8 @@ inline constexpr base::Duration registration = 5s;
 // A session whose relay channel is gone waits this long for another before it ends. Longer than
 // any restart of an Intermediate should take.
 inline constexpr base::Duration relay_lost = 60s;
+// And so long once an Intermediate has been asked for one: it gives the other end's uplink 15 s.
+inline constexpr base::Duration claim_answer = 20s;
 // An Agent asked for a session and nobody answered.
 inline constexpr base::Duration open_session = 5s;
 // A flow that waits for an uplink that was up a moment ago, or is being dialled for the first time.

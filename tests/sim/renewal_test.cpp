@@ -19,14 +19,14 @@ std::uint64_t connects(const node::Node& node) {
 // The Intermediate judges an uplink by the certificate of its handshake: a renewed one must have
 // been shown before the old one ends.
 TEST(Renewal, UplinksOutliveTheOldCertificates) {
-  Scene scene;
+  Scene scene({.intermediates = 2});
   ASSERT_TRUE(scene.settle());
   Client& download = scene.open(
       {.service = "source", .size = 4'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
   scene.world.idle(300ms);
   scene.renew_agent();
   scene.renew_connector();
-  scene.renew_intermediate();
+  for (const std::size_t i : {0, 1}) scene.renew_intermediate(i);
   scene.reload_policy(open_policy);
   ASSERT_TRUE(scene.finish(download, 60s));
   EXPECT_TRUE(download.complete()) << "the renewal cut it: " << download.text();
