@@ -14,8 +14,6 @@
 namespace ztna::tool {
 namespace {
 
-constexpr std::size_t max_file = 1 << 20;
-
 tl::unexpected<base::Error> system_error(std::string what, const std::string& where) {
   const int code = errno;
   const base::ErrorCode kind = code == ENOENT   ? base::ErrorCode::not_found
@@ -120,7 +118,7 @@ base::Status make_folder(const std::string& folder) {
 
 }  // namespace
 
-base::Result<std::string> read_file(const std::string& path) {
+base::Result<std::string> read_file(const std::string& path, std::size_t limit) {
   const Descriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd) return system_error("cannot be read", path);
   std::string text;
@@ -131,8 +129,9 @@ base::Result<std::string> read_file(const std::string& path) {
     if (size < 0) return system_error("cannot be read", path);
     if (size == 0) return text;
     text.append(chunk.data(), static_cast<std::size_t>(size));
-    if (text.size() > max_file) {
-      return base::fail(base::ErrorCode::invalid_argument, "is longer than 1 MiB", path);
+    if (text.size() > limit) {
+      return base::fail(base::ErrorCode::invalid_argument,
+                        "is longer than " + std::to_string(limit >> 20) + " MiB", path);
     }
   }
 }

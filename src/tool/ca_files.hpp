@@ -10,8 +10,11 @@
 
 namespace ztna::tool {
 
-// At most 1 MiB: what we read are certificates and policies.
-[[nodiscard]] base::Result<std::string> read_file(const std::string& path);
+// What certificates and policies need, and what the index of a CA grows to: 250,000 certificates.
+inline constexpr std::size_t max_file = std::size_t{1} << 20;
+inline constexpr std::size_t max_index = std::size_t{64} << 20;
+[[nodiscard]] base::Result<std::string> read_file(const std::string& path,
+                                                  std::size_t limit = max_file);
 
 struct NewFile {
   std::string name;  // inside the folder

@@ -71,7 +71,7 @@ base::Result<identity::CaPem> read_ca(const std::string& folder) {
 
 base::Result<std::vector<IndexEntry>> read_index(const std::string& folder) {
   const std::string path = in(folder, index_name);
-  const auto text = read_file(path);
+  const auto text = read_file(path, max_index);
   if (!text) return tl::unexpected(text.error());
   return parse_index(*text, path);
 }

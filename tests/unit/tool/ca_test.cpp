@@ -311,6 +311,19 @@ TEST_F(Ca, CommandsAtTheSameTimeLoseNothing) {
   EXPECT_EQ(list().size(), static_cast<std::size_t>(workers * each));
 }
 
+// A CA that issues for years must not be locked by its own index.
+TEST_F(Ca, AnIndexOfTwentyThousandStillWorks) {
+  ASSERT_EQ(issue_alice().code, 0);
+  const std::string line = read("ca/index.jsonl");
+  std::string many;
+  for (int i = 0; i < 20'000; ++i) many += line;
+  ASSERT_GT(many.size(), std::size_t{2} << 20);
+  write("ca/index.jsonl", many);
+  const Outcome outcome = issue({"--role", "agent", "--name", "bob", "--out", "@bob"});
+  EXPECT_EQ(outcome.code, 0) << outcome.err;
+  EXPECT_TRUE(read("ca/index.jsonl").find("\"bob\"") != std::string::npos);
+}
+
 TEST_F(Ca, ADamagedIndexIsNamed) {
   write("ca/index.jsonl", "{\"serial\":\"1\"}\n");
   const Outcome issued = issue_alice();
