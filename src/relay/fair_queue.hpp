@@ -34,10 +34,11 @@ class PacketPool {
 
 class FairQueue final : public quic::DatagramSource {
  public:
-  // DESIGN §8: what the outer connection sends in 20 ms, within these bounds. The lower one takes a
-  // whole GSO batch, which arrives at once.
+  // What the outer connection sends in 20 ms, within these bounds. The lower one takes a whole GSO
+  // batch, which arrives at once. The upper one is 4 ms at 2 Gbit/s: with a quarter of it, two
+  // batches that met were marked, and a session stayed at 1.9 where it reaches 2.6.
   static constexpr std::size_t min_bytes = 96 * 1024;
-  static constexpr std::size_t max_bytes = 256 * 1024;
+  static constexpr std::size_t max_bytes = 1024 * 1024;
   static constexpr base::Duration max_delay = std::chrono::milliseconds(20);
   // The most one round gives a session before the next one's turn: about one packet.
   static constexpr std::size_t quantum = 1500;
