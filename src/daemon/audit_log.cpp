@@ -1,6 +1,7 @@
 #include "daemon/audit_log.hpp"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,14 +29,19 @@ base::Status AuditLog::reopen() {
   }
   if (fd_ >= 0) close(fd_);
   fd_ = fd;
+  struct stat now{};
+  torn_ = torn_ && fstat(fd_, &now) == 0 && now.st_size > 0;  // not in a new file
   return {};
 }
 
 void AuditLog::append(std::string_view line) {
   if (fd_ < 0) return;
   // One write a line: O_APPEND keeps lines of several writers whole.
-  const std::string text = std::string(line) + "\n";
+  std::string text = std::string(line) + "\n";
+  // After half a line (a full disk) the next one must not join it.
+  if (torn_) text.insert(0, "\n");
   const ssize_t count = write(fd_, text.data(), text.size());
+  if (count > 0) torn_ = count < static_cast<ssize_t>(text.size());
   if (count == static_cast<ssize_t>(text.size())) {
     ++lines_;
   } else {

@@ -31,6 +31,7 @@ class AuditLog {
  private:
   std::string path_;
   int fd_ = -1;
+  bool torn_ = false;  // the last line was written in part
   std::uint64_t lines_ = 0;
   std::uint64_t errors_ = 0;
 };
