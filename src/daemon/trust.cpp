@@ -28,6 +28,14 @@ base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::st
                           ", expected role " + std::string(to_string(role)),
                       files.certificate);
   }
+  if (self.trust_domain.empty()) {
+    // It proves a host and no trust domain, which nodes are told apart by; and no daemon loads the
+    // public roots to check one with.
+    return base::fail(
+        base::ErrorCode::invalid_argument,
+        "is no certificate of the CA in " + files.roots + ", expected one made by ztna ca issue",
+        files.certificate);
+  }
   Trust trust{std::move(*credentials), nullptr};
   if (policy_file.empty()) return trust;
   const auto text = config::read_file(policy_file);

@@ -50,6 +50,22 @@ TEST(LoadTrust, WrongRoleIsRefused) {
                                          "connector");
 }
 
+// A certificate of a public CA says no trust domain, which every decision needs.
+TEST(LoadTrust, APublicCertificateIsRefused) {
+  Workspace workspace;
+  const std::string make =
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
+      "-subj /CN=relay -addext subjectAltName=DNS:relay.example "
+      "-addext basicConstraints=CA:FALSE -days 2 -keyout " +
+      workspace.path("key.pem") + " -out " + workspace.path("cert.pem") + " 2>/dev/null";
+  ASSERT_EQ(std::system(make.c_str()), 0);  // NOLINT(cert-env33-c): a fixed command
+  const auto trust =
+      load_trust(workspace.options().common.identity, "", Role::intermediate, io::Loop::wall_now());
+  ASSERT_FALSE(trust);
+  EXPECT_NE(trust.error().message().find("no certificate of the CA in"), std::string::npos)
+      << trust.error().message();
+}
+
 TEST(LoadTrust, ErrorsNameTheFile) {
   Workspace workspace;
   workspace.issue(Role::intermediate, "relay", 90);
