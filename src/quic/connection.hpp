@@ -129,7 +129,6 @@ class DatagramSource {
     base::BytesView header;  // sent in front of payload, in the same frame
     base::BytesView payload;
     std::uint64_t tag = 0;  // comes back in on_datagram_acked/lost; 0: do not tell
-    Ecn ecn = 0;
   };
   enum class Fate { sent, too_large };
   virtual ~DatagramSource() = default;

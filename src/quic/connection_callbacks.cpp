@@ -4,6 +4,7 @@
 
 #include "quic/connection_impl.hpp"
 #include "quic/keys.hpp"
+#include "quic/ngtcp2_id.hpp"
 #include "quic/reset_token.hpp"
 #include "quic/synthetic_path.hpp"
 
@@ -11,8 +12,6 @@ namespace ztna::quic {
 namespace {
 
 using Impl = Connection::Impl;
-
-ConnectionId from_ngtcp2(const ngtcp2_cid& id) { return ConnectionId::from({id.data, id.datalen}); }
 
 }  // namespace
 

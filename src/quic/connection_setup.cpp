@@ -3,6 +3,7 @@
 
 #include "quic/connection_impl.hpp"
 #include "quic/keys.hpp"
+#include "quic/ngtcp2_id.hpp"
 #include "quic/reset_token.hpp"
 #include "quic/synthetic_path.hpp"
 
@@ -18,12 +19,6 @@ constexpr std::uint64_t active_ids = 8;
 // Sizes to try, the hopeful first: what the owner allows, Ethernet less PPPoE, less GRE/IPsec, in
 // WireGuard, in two tunnels, IPv6's minimum MTU. A success ends the search among smaller ones.
 constexpr std::array<std::uint16_t, 6> common_sizes = {1444, 1406, 1372, 1332, 1280, 1232};
-
-ngtcp2_cid to_ngtcp2(const ConnectionId& id) {
-  ngtcp2_cid out;
-  ngtcp2_cid_init(&out, id.octets.data(), id.length);
-  return out;
-}
 
 struct Probes {
   std::array<std::uint16_t, common_sizes.size() + 1> sizes{};

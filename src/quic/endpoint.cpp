@@ -7,6 +7,7 @@
 #include <array>
 #include <cstring>
 
+#include "quic/ngtcp2_id.hpp"
 #include "quic/reset_token.hpp"
 
 namespace ztna::quic {
@@ -49,14 +50,6 @@ struct SocketAddress {
     }
   }
 };
-
-ConnectionId from_ngtcp2(const ngtcp2_cid& id) { return ConnectionId::from({id.data, id.datalen}); }
-
-ngtcp2_cid to_ngtcp2(const ConnectionId& id) {
-  ngtcp2_cid out;
-  ngtcp2_cid_init(&out, id.octets.data(), id.length);
-  return out;
-}
 
 Endpoint::Verdict drop(Endpoint::Drop::Why why) { return Endpoint::Drop{why}; }
 

@@ -172,7 +172,6 @@ bool FairQueue::peek(Item& item) {
     }
     item.header = base::BytesView(encoded_).first(header.encode(encoded_));
     item.tag = 0;
-    item.ecn = 0;
     return true;
   }
   return false;

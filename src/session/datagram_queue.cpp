@@ -48,7 +48,6 @@ bool DatagramQueue::peek(Item& item) {
     item.header = base::BytesView(header_).first(piece.header.encode(header_));
     item.payload = piece.payload;
     item.tag = 0;
-    item.ecn = 0;
     return true;
   }
   return false;

@@ -45,7 +45,7 @@ class DatagramQueue : public DatagramSource {
   }
   bool peek(Item& item) override {
     if (queue_.empty()) return false;
-    item = {queue_.front().header, queue_.front().payload, queue_.front().tag, 0};
+    item = {queue_.front().header, queue_.front().payload, queue_.front().tag};
     return true;
   }
   void done(Fate fate) override {
