@@ -129,6 +129,7 @@ void Engine::on_flow_opened(Session& session, StreamId stream, const std::string
       flows_, [&](const auto& other) { return other.second.agent == flow.agent; });
   const bool full = flows_.size() > config_.max_flows ||
                     static_cast<std::size_t>(of_agent) > config_.max_flows_per_agent;
+  flow.allowed = decision.allowed;
   audit_flow(flow, id, decision);
   FlowEnd why = FlowEnd::finished;
   std::string text;
@@ -278,13 +279,14 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text, bool tell_shel
   record.agent = flow.agent;
   record.connector = config_.node.credentials->self().name;
   record.service = flow.service;
+  record.session = flow.session->config().id.hex();
   record.flow = id.value;
   record.reason = std::string(to_string(why)) + (text.empty() ? "" : ": " + text);
   record.path = "RELAY";
   record.bytes_to_service = flow.counters.to_backend;
   record.bytes_to_agent = flow.counters.from_backend;
   record.duration = now_ - flow.since;
-  if (flow.accepted) audit_.push_back(std::move(record));
+  if (flow.allowed) audit_.push_back(std::move(record));
   if (tell_shell) handler_.on_flow_ended(id, why, text);
 }
 

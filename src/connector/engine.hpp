@@ -99,6 +99,7 @@ class Engine final : private node::NodeOwner {
     session::StreamId stream = -1;
     std::string service, agent;
     Protocol protocol = Protocol::tcp;
+    bool allowed = false;  // by policy
     bool accepted = false;
     bool counted = false;  // in ServiceView::flows
     session::FlowCounters counters;

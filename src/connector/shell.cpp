@@ -144,12 +144,13 @@ base::Outgoing Shell::transmit(base::MutableBytes buffer, base::Time now) {
   return engine_.node().transmit(buffer, now);
 }
 
-void Shell::after_round(base::Time /*now*/) {
+void Shell::after_round(base::Time now) {
   for (const policy::AuditRecord& record : engine_.take_audit()) {
     frame_.audit(record);
+    // An Agent may ask as often as it likes: the audit log has all of them.
     if (record.allowed && !*record.allowed) {
-      logging::warn("Refused: flow",
-                    {{"agent", record.agent}, {"service", record.service}, {"rule", record.rule}});
+      logging::log(refusals_, now, logging::Level::warn, "Refused: flow",
+                   {{"agent", record.agent}, {"service", record.service}, {"rule", record.rule}});
     }
   }
   for (const node::Notice& notice : engine_.take_notices()) bridge::log_notice(notice);
@@ -197,7 +198,10 @@ std::size_t Shell::flow_write(FlowId id, base::BytesView data) {
   return engine_.flow_write(id, data);
 }
 void Shell::flow_finish(FlowId id) { engine_.flow_finish(id); }
-void Shell::flow_reset(FlowId id) { engine_.flow_reset(id); }
+void Shell::flow_reset(FlowId id) {
+  engine_.set_now(io::Loop::now());  // for the audit record of its end, here and below
+  engine_.flow_reset(id);
+}
 void Shell::flow_consume(FlowId id, std::size_t size) { engine_.flow_consume(id, size); }
 void Shell::flow_datagram(FlowId id, base::BytesView payload) {
   engine_.flow_datagram(id, payload);
@@ -206,6 +210,7 @@ void Shell::flow_datagram(FlowId id, base::BytesView payload) {
 void Shell::on_bridge_connected(FlowId id) { engine_.accept_flow(id); }
 
 void Shell::on_bridge_connect_failed(FlowId id, io::ConnectFailure failure) {
+  engine_.set_now(io::Loop::now());
   engine_.reject_flow(id, to_flow_end(failure.error), io::to_string(failure.error));
 }
 
@@ -241,6 +246,7 @@ void Shell::on_udp_connected(FlowId id) {
 }
 
 void Shell::on_udp_failed(FlowId id, io::ConnectFailure failure) {
+  engine_.set_now(io::Loop::now());
   engine_.reject_flow(id, to_flow_end(failure.error), io::to_string(failure.error));
   bury_udp(id);  // no on_flow_ended follows a rejection
   pump_.poke();

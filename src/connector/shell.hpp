@@ -15,6 +15,7 @@
 #include "connector/shell_udp.hpp"
 #include "daemon/frame.hpp"
 #include "io/packet_pump.hpp"
+#include "logging/logging.hpp"
 
 namespace ztna::connector {
 
@@ -86,6 +87,7 @@ class Shell final : private io::PacketPump::Engine,
   std::vector<std::unique_ptr<UdpBackend>> udp_graveyard_;
   bool burial_posted_ = false;
   std::vector<std::unique_ptr<HealthCheck>> health_;
+  logging::Throttle refusals_{std::chrono::seconds(1)};
   io::Timer wall_timer_, drain_timer_;
   std::function<void()> drained_;
 };

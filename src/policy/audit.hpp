@@ -30,7 +30,7 @@ struct AuditRecord {
   std::string agent, connector;  // names
   std::string service;
   std::string session;                // id, hexadecimal
-  std::optional<std::uint64_t> flow;  // number within its session
+  std::optional<std::uint64_t> flow;  // number within the Connector's process
   std::optional<bool> allowed;        // the verdict
   std::string rule;                   // Decision::rule
   std::string reason;                 // why it ended or was refused

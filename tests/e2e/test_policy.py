@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from backends import TcpServer
-from ztna import failures, forward_port, is_reset, reset_at, wait_for, wait_service
+from ztna import failures, forward_port, free_port, is_reset, reset_at, wait_for, wait_service
 
 # A refusal needs one round trip to the Intermediate. More than this is a hang, however busy the
 # machine is; no timer of the product that ends a flow is shorter than 3 s.
@@ -267,3 +267,19 @@ def test_another_instance_takes_over(world, names):
     assert cut.is_set(), "the live flow did not end with its Connector"
     for server in servers:
         server.close()
+
+
+def test_audit_of_an_allowed_flow_whose_backend_refuses(world):
+    """What was allowed gets an end, in the same session, whatever became of it."""
+    world.allow({"alice": ["web"]})
+    world.intermediate()
+    connector = world.connector("home", {"web": f"tcp://127.0.0.1:{free_port()}?health=none"})
+    agent = world.agent("alice", "--forward", "tcp://127.0.0.1:0=web")
+    wait_service(agent, "web")
+    assert reset_at(forward_port(agent, "web")) is not None
+    closed = wait_for(lambda: [r for r in connector.audit() if r["event"] == "flow_closed"],
+                      "the end of the flow")
+    opened = [r for r in connector.audit() if r["event"] == "flow"]
+    assert len(opened) == len(closed) == 1
+    assert closed[0]["reason"].startswith("backend_refused"), closed
+    assert (closed[0]["session"], closed[0]["flow"]) == (opened[0]["session"], opened[0]["flow"])
