@@ -136,7 +136,7 @@ void Engine::advance(FlowId id) {
     const bool hope = std::ranges::any_of(
         node_->uplinks(), [&](const auto& uplink) { return uplink->hopeful(now_); });
     if (!hope) return end(id, FlowEnd::unavailable, uplink_trouble());
-    flow->state = State::for_uplink;
+    if (flow->state == State::for_relay) begin_anew(*flow);
     return;
   }
   const bool relay_may_return = !flow->waited_for_relay &&

@@ -292,6 +292,7 @@ bool Node::take_request(std::uint64_t request, const Uplink& uplink) {
   const auto found = pending_requests_.find(request);
   if (found == pending_requests_.end() || found->second != uplink.index()) return false;
   pending_requests_.erase(found);
+  count_sessions();
   return true;
 }
 
@@ -348,6 +349,7 @@ bool Node::open_session(Uplink& uplink, std::uint64_t request, const std::string
   body.set_incarnation(incarnation.data(), incarnation.size());
   if (!uplink.may_ask() || !uplink.send(message)) return false;
   pending_requests_.emplace(request, uplink.index());
+  count_sessions();
   return true;
 }
 
@@ -537,6 +539,7 @@ void Node::forget(Slot& slot) {
   if (slot.leg != nullptr) {
     tell_closed(slot.leg->uplink(), slot.session->config().id);
     by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
+    slot.leg->uplink().retire_channel(slot.leg->channel());
   }
   by_id_.erase(slot.session->config().id);
   deadlines_.remove(slot.key);
@@ -545,7 +548,11 @@ void Node::forget(Slot& slot) {
 }
 
 void Node::count_sessions() {
-  for (const auto& uplink : uplinks_) uplink->set_sessions(slots_.size(), now_);
+  for (const auto& uplink : uplinks_) {
+    const auto questions = std::ranges::count_if(
+        pending_requests_, [&](const auto& pending) { return pending.second == uplink->index(); });
+    uplink->set_sessions(slots_.size() + static_cast<std::size_t>(questions), now_);
+  }
 }
 
 Node::Slot* Node::slot_of(const base::SessionId& id) const {

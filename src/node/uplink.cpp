@@ -219,7 +219,7 @@ void Uplink::receive(const base::Incoming& packet, base::Time now) {
 bool Uplink::may_be_reset(const base::Incoming& packet) const {
   constexpr std::uint8_t long_header = 0x80;
   return connection_ && packet.from == remote_ && packet.socket == socket_ &&
-         (packet.payload[0] & long_header) == 0;
+         !packet.payload.empty() && (packet.payload[0] & long_header) == 0;
 }
 
 void Uplink::expire(base::Time now, base::WallTime wall) {

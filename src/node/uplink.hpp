@@ -74,7 +74,8 @@ class Uplink final : private quic::Handler {
   // Our own certificate was renewed: a connection from before `at` is dialled anew then. The
   // Intermediate knows it by the old certificate, and would end it when that expires.
   void renew(base::Time at);
-  // Sessions of this node: with any, the Intermediate is asked every second whether it lives.
+  // Sessions of this node, and its questions without an answer: with any, the Intermediate is asked
+  // every second whether it lives.
   void set_sessions(std::size_t count, base::Time now);
 
   // True once when a name must be resolved now; answer with resolved().
@@ -92,6 +93,8 @@ class Uplink final : private quic::Handler {
   bool send_relayed(std::uint32_t channel, std::uint8_t ecn, bool may_split,
                     base::BytesView packet);
   void remove_channel(std::uint32_t channel) { queue_.remove(channel); }
+  // Nothing more will come for it; what waits still leaves.
+  void retire_channel(std::uint32_t channel) { queue_.retire(channel); }
   // Largest packet that one frame carries on `channel`; 0 while down.
   [[nodiscard]] std::size_t relay_mtu(std::uint32_t channel) const;
   [[nodiscard]] bool relay_writable(std::uint32_t channel) const;

@@ -101,6 +101,21 @@ TEST(Intermediates, SessionsMoveWhenTheirsIsKilled) {
   EXPECT_EQ(scene.world.violations(), none);
 }
 
+// An idle Agent does not notice for long that an Intermediate is gone; its first question there
+// must not cost a flow more than the second opinion.
+TEST(Intermediates, UnansweredQuestionGoesToTheOther) {
+  for (const std::size_t dead : {0, 1}) {
+    Scene scene({.intermediates = 2});
+    ASSERT_TRUE(scene.settle());
+    scene.world.idle(5s);
+    scene.relays[dead]->link.cut = true;
+    Client& client = scene.open({.size = 100});
+    ASSERT_TRUE(scene.finish(client, 20s));
+    EXPECT_TRUE(client.complete()) << dead << ": " << client.text();
+    EXPECT_LT(scene.world.now() - client.started(), 5s) << dead;
+  }
+}
+
 TEST(Intermediates, DrainedOneHandsOver) {
   Scene scene({.intermediates = 2});
   ASSERT_TRUE(scene.settle());
