@@ -301,9 +301,6 @@ void Engine::register_peer(Peer& peer, const proto::Register& body) {
   proto::Message message;
   auto& registered = *message.mutable_registered();
   registered.set_version(config_.version);
-  for (const ListenAddress& entry : config_.listen) {
-    registered.add_stun_addresses(entry.address.to_string());
-  }
   peer.send(message);
   send_observed(peer);
   if (peer.principal().role == identity::Role::agent) send_directory(peer);
