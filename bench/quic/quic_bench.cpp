@@ -32,7 +32,7 @@ class EndlessDatagrams : public DatagramSource {
  public:
   bool peek(Item& item) override {
     if (payload.empty()) return false;
-    item = {base::BytesView(header), base::BytesView(payload), 0, 0};
+    item = {base::BytesView(header), base::BytesView(payload), 0};
     return true;
   }
   void done(Fate) override {}

@@ -54,7 +54,7 @@ class SameDatagram : public DatagramSource {
  public:
   bool peek(Item& item) override {
     if (payload.empty()) return false;
-    item = {header, payload, 0, 0};
+    item = {header, payload, 0};
     return true;
   }
   void done(Fate) override {}
