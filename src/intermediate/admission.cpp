@@ -32,12 +32,16 @@ Admission::Verdict Admission::admit(const base::Address& from, bool proven, base
     return Verdict::drop;
   }
   const auto same_prefix = handshakes_of_.find(prefix_of(from));
-  if (same_prefix != handshakes_of_.end() &&
-      same_prefix->second >= limits_.max_handshakes_per_prefix) {
-    return Verdict::drop;
+  const std::size_t of_prefix = same_prefix == handshakes_of_.end() ? 0 : same_prefix->second;
+  if (proven) {
+    const bool room = of_prefix < limits_.max_handshakes_per_prefix;
+    return room && proven_.take(from, now) ? Verdict::accept : Verdict::drop;
   }
-  if (proven) return proven_.take(from, now) ? Verdict::accept : Verdict::drop;
-  if (handshakes_ >= limits_.retry_threshold) return Verdict::retry;
+  // The other half of a prefix's places is for proven addresses: no invented one can take it.
+  if (handshakes_ >= limits_.retry_threshold ||
+      of_prefix >= limits_.max_handshakes_per_prefix / 2) {
+    return Verdict::retry;
+  }
   return unproven_.take(from, now) && total_.take(1, now) ? Verdict::accept : Verdict::retry;
 }
 

@@ -26,12 +26,12 @@ class PrefixLimiter {
 
 struct AdmissionLimits {
   std::size_t max_uplinks = 20000;
-  // Handshakes under way from addresses not yet proven; above it, Retry.
+  // Handshakes under way altogether; above it, Retry for addresses not yet proven.
   std::size_t retry_threshold = 200;
   // Handshakes under way altogether; above it, nothing.
   std::size_t max_handshakes = 4000;
   // Of these, from one prefix: a whole site behind one NAT may come back at once, a handful of
-  // strangers may not hold everyone's places.
+  // strangers may not hold everyone's places. From half of it on, Retry.
   std::size_t max_handshakes_per_prefix = 128;
   // Handshakes a second and at once from everywhere before newcomers are answered by Retry: source
   // addresses can be invented, so prefixes alone are no limit.

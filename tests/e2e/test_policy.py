@@ -198,12 +198,15 @@ def test_offer_that_the_certificate_does_not_name_is_refused(world, echo_server)
 
 
 def test_agent_itself_checks_the_certificate_for_the_service(world, echo_server):
-    """The Intermediate knows the Connector by the certificate of its uplink. With another one in
-    the session, the Agent alone can see that it does not name the service."""
+    """An Intermediate knows the Connector by the certificate of its uplink. With another one in the
+    session, the Agent alone can see that it does not name the service. After a renewal that is so
+    for some seconds at all Intermediates but the first."""
     world.policy(serve('"web"', '"web"'))
-    intermediate = world.intermediate()
+    world.intermediate(name="first")
+    intermediate = world.intermediate(name="second")
     world.issue("connector", "home", "--serve", "web")
     connector = world.connector("home", {"web": f"tcp://127.0.0.1:{echo_server.port}"})
+    del world.intermediates[0]
     agent = world.agent("alice", *forward("web"))
     wait_service(agent, "web")
     world.issue("connector", "home", "--serve", "other", "--force")

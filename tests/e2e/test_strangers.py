@@ -152,7 +152,7 @@ def test_a_thousand_half_open_handshakes(site):
     begun = grown("ztna_handshakes_total")
     retried = grown('ztna_stateless_replies_total{kind="retry"}')
     print(f"{begun:.0f} handshakes begun, {retried:.0f} told to prove their address")
-    assert begun >= 100, "the Initials were not taken for genuine"
+    assert begun >= 50, "the Initials were not taken for genuine"
     assert retried >= 100, "nobody was asked to prove its address"
     assert now["ztna_handshakes_pending"] <= 400
     # Real nodes still get in, while those are pending.

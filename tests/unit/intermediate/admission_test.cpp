@@ -75,6 +75,19 @@ TEST(Admission, HandshakesOfOneNetworkAreBounded) {
   EXPECT_EQ(admission.admit(at(1, 2), true, start), Verdict::accept);
 }
 
+// Who invents addresses of a network does not keep its users out: they prove theirs.
+TEST(Admission, HalfOfANetworksPlacesAreForProvenAddresses) {
+  AdmissionLimits limits;
+  Admission admission(limits);
+  for (std::size_t i = 0; i < limits.max_handshakes_per_prefix / 2; ++i) {
+    ASSERT_EQ(admission.admit(at(1, 1), false, start), Verdict::accept);
+    admission.handshake_started(at(1, 1));
+  }
+  EXPECT_EQ(admission.admit(at(1, 1), false, start), Verdict::retry);
+  EXPECT_EQ(admission.admit(at(1, 2), true, start), Verdict::accept);
+  EXPECT_EQ(admission.admit(at(2, 1), false, start), Verdict::accept);
+}
+
 TEST(Admission, UplinksAreBounded) {
   AdmissionLimits limits;
   limits.max_uplinks = 1;
