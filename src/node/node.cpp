@@ -115,6 +115,23 @@ void Node::set_credentials(std::shared_ptr<const identity::Credentials> credenti
   }
 }
 
+// A session is no longer-lived than the certificates it was made with, renewed or not: each end
+// sees to that by itself, whatever the Intermediate does.
+void Node::end_expired(base::Time now) {
+  const base::WallTime wall = wall_.now(now);
+  for (const auto& uplink : uplinks_) {
+    if (uplink->peer() != nullptr && uplink->peer()->not_after <= wall) {
+      uplink->drop("the Intermediate's certificate has expired", now);
+    }
+  }
+  for (const auto& [key, slot] : slots_) {
+    const identity::Principal* const peer = slot->session->peer();
+    if (peer == nullptr || peer->not_after > wall) continue;
+    close_session(*slot->session, session::close_denied,
+                  "the certificate of " + peer->uri() + " has expired", now);
+  }
+}
+
 // --- engine
 
 void Node::receive(const base::Incoming& packet, base::Time now) {
@@ -150,6 +167,10 @@ void Node::receive(const base::Incoming& packet, base::Time now) {
 
 void Node::expire(base::Time now) {
   now_ = now;
+  if (now >= expiry_check_) {
+    expiry_check_ = now + timeouts::expiry_check;
+    end_expired(now);
+  }
   for (const auto& uplink : uplinks_) {
     if (uplink->next_deadline() <= now) uplink->expire(now, wall_.now(now));
   }
@@ -170,7 +191,7 @@ void Node::expire(base::Time now) {
 }
 
 base::Time Node::next_deadline() const {
-  base::Time at = deadlines_.next();
+  base::Time at = slots_.empty() ? deadlines_.next() : std::min(deadlines_.next(), expiry_check_);
   for (const auto& uplink : uplinks_) at = std::min(at, uplink->next_deadline());
   return at;
 }

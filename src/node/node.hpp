@@ -133,6 +133,8 @@ class Node final : private UplinkHandler {
                        const base::IncarnationId& incarnation);
   void bind_relay(Slot& slot, Uplink& uplink, std::uint32_t channel);
   void lose_relay(Slot& slot);
+  // Ends what stands on a certificate that is no longer valid.
+  void end_expired(base::Time now);
   void claim(Slot& slot);
   void claim_at(Slot& slot, Uplink& uplink);
   void on_claim_refused(Uplink& uplink, const proto::SessionRefused& refused);
@@ -149,6 +151,7 @@ class Node final : private UplinkHandler {
   NodeOwner& owner_;
   base::WallReference wall_;
   base::Time now_{};
+  base::Time expiry_check_{};
   quic::Endpoint endpoint_;
   base::Secret<32> reset_key_;
   relay::PacketPool pool_;

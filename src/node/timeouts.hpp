@@ -54,6 +54,8 @@ inline constexpr base::Duration flow_waits_for_relay = 2s;
 inline constexpr base::Duration flow_reply = 8s;
 // A Connector instance that failed a flow is used last for so long.
 inline constexpr base::Duration instance_penalty = 10s;
+// How often live connections are held against the calendar.
+inline constexpr base::Duration expiry_check = 10s;
 // An Agent closes a session that had no flow for this long.
 inline constexpr base::Duration session_unused = 10min;
 

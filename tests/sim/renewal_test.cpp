@@ -41,5 +41,21 @@ TEST(Renewal, UplinksOutliveTheOldCertificates) {
   EXPECT_EQ(scene.world.violations(), none);
 }
 
+// The Connector ends the session by its own calendar, whatever the Intermediate thinks of the day.
+TEST(Renewal, ConnectorEndsTheSessionOfAnExpiredAgent) {
+  Scene scene;
+  ASSERT_TRUE(scene.settle());
+  scene.open(
+      {.service = "source", .size = 40'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+  scene.world.idle(300ms);
+  ASSERT_EQ(scene.connector().engine().flow_count(), 1u);
+  base::WallReference wall = scene.world.wall();
+  wall.wall.seconds += std::int64_t{100} * 86400;
+  scene.connector().engine().set_wall(wall);
+  scene.world.idle(11s);
+  EXPECT_EQ(scene.connector().engine().node().sessions().size(), 0u);
+  EXPECT_EQ(scene.connector().engine().flow_count(), 0u);
+}
+
 }  // namespace
 }  // namespace ztna::sim
