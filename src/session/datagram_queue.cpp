@@ -2,10 +2,10 @@
 
 namespace ztna::session {
 
-bool DatagramQueue::push(std::uint64_t flow, base::BytesView payload) {
-  if (bytes_ + payload.size() > max_bytes) {
-    ++counters_.refused;
-    return false;
+void DatagramQueue::push(std::uint64_t flow, base::BytesView payload) {
+  while (!queue_.empty() && bytes_ + payload.size() + cost_of_each > max_bytes) {
+    ++counters_.overflowed;
+    drop_front();
   }
   Waiting waiting{flow, {}};
   if (!spare_.empty()) {
@@ -13,16 +13,25 @@ bool DatagramQueue::push(std::uint64_t flow, base::BytesView payload) {
     spare_.pop_back();
   }
   waiting.payload.assign(payload.begin(), payload.end());
-  bytes_ += payload.size();
+  bytes_ += waiting.cost();
   queue_.push_back(std::move(waiting));
-  return true;
+}
+
+void DatagramQueue::age(base::Time now) {
+  for (auto it = queue_.rbegin(); it != queue_.rend() && it->since == base::never; ++it) {
+    it->since = now;
+  }
+  while (!queue_.empty() && now - queue_.front().since > max_age) {
+    ++counters_.too_old;
+    drop_front();
+  }
 }
 
 void DatagramQueue::drop_flow(std::uint64_t flow) {
   if (!queue_.empty() && queue_.front().flow == flow) cut_for_ = 0;
   std::erase_if(queue_, [&](const Waiting& waiting) {
     if (waiting.flow != flow) return false;
-    bytes_ -= waiting.payload.size();
+    bytes_ -= waiting.cost();
     return true;
   });
 }
@@ -66,7 +75,7 @@ void DatagramQueue::done(Fate fate) {
 
 void DatagramQueue::drop_front() {
   static constexpr std::size_t max_spare = 256;
-  bytes_ -= queue_.front().payload.size();
+  bytes_ -= queue_.front().cost();
   if (spare_.size() < max_spare) spare_.push_back(std::move(queue_.front().payload));
   queue_.pop_front();
   cut_for_ = 0;

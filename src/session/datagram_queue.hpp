@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/time.hpp"
 #include "quic/connection.hpp"
 #include "wire/flow_datagram.hpp"
 
@@ -16,15 +17,21 @@ namespace ztna::session {
 
 class DatagramQueue final : public quic::DatagramSource {
  public:
-  static constexpr std::size_t max_bytes = 512 * 1024;  // of payload waiting; more is refused
+  // Of payloads waiting and what each costs besides; the oldest make room.
+  static constexpr std::size_t max_bytes = 512 * 1024;
+  static constexpr std::size_t cost_of_each = 64;
+  // A game has no use for older ones: after an outage the newest are to arrive, not a backlog.
+  static constexpr base::Duration max_age = std::chrono::milliseconds(200);
 
   struct Counters {
-    std::uint64_t refused = 0;    // the queue was full
+    std::uint64_t overflowed = 0;  // made room for newer ones
+    std::uint64_t too_old = 0;
     std::uint64_t too_large = 0;  // cannot pass on the path even in pieces
   };
 
-  // False: the queue is full, the payload is dropped and counted.
-  bool push(std::uint64_t flow, base::BytesView payload);
+  void push(std::uint64_t flow, base::BytesView payload);
+  // Before frames are asked for: drops what has waited too long since the first such call.
+  void age(base::Time now);
   // Forgets what waits for `flow`.
   void drop_flow(std::uint64_t flow);
   // The largest DATAGRAM payload of the path in use; asked before each frame.
@@ -40,6 +47,8 @@ class DatagramQueue final : public quic::DatagramSource {
   struct Waiting {
     std::uint64_t flow = 0;
     base::Bytes payload;
+    base::Time since = base::never;  // not yet seen by age()
+    [[nodiscard]] std::size_t cost() const { return payload.size() + cost_of_each; }
   };
   void drop_front();
 

@@ -225,6 +225,7 @@ void Session::transmit(base::MutableBytes scratch, base::Time now) {
     wants_transmit_ = false;
     return;
   }
+  datagrams_.age(now);
   while (relay_ != nullptr && relay_->writable()) {
     const quic::Batch batch = connection_->transmit(scratch, now);
     if (batch.size == 0) {
@@ -383,7 +384,8 @@ bool Session::send_datagram(StreamId id, base::BytesView payload) {
   const Flow* const f = flow(id);
   if (f == nullptr || f->over || f->protocol != Protocol::udp) return false;
   wake();
-  return datagrams_.push(wire::flow_of_stream(id), payload);
+  datagrams_.push(wire::flow_of_stream(id), payload);
+  return true;
 }
 
 void Session::on_stream_opened(StreamId id) {

@@ -102,7 +102,7 @@ class Session final : private quic::Handler {
   void finish(StreamId id);
   void reset(StreamId id);
   void consume(StreamId id, std::size_t size);
-  // False: dropped (queue full, or no such flow).
+  // False: dropped, there is no such flow.
   bool send_datagram(StreamId id, base::BytesView payload);
 
   // --- what people ask
