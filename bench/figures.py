@@ -20,6 +20,7 @@ import tempfile
 import time
 
 CLIENT, MIDDLE, SERVER = "10.81.1.2", "10.81.1.1", "10.81.2.2"
+MIDDLE_SERVER = "10.81.2.1"  # the Intermediate's other interface
 POLICY = """
 [[serve]]
 connectors = ["*"]
@@ -51,9 +52,9 @@ class Bench:
             sh("ip", "netns", "add", name)
             sh("ip", "-n", name, "link", "set", "dev", "lo", "up")
         self.link("client", "middle", f"{CLIENT}/24", f"{MIDDLE}/24")
-        self.link("server", "middle", f"{SERVER}/24", "10.81.2.1/24")
+        self.link("server", "middle", f"{SERVER}/24", f"{MIDDLE_SERVER}/24")
         self.run("client", "ip", "route", "add", "default", "via", MIDDLE)
-        self.run("server", "ip", "route", "add", "default", "via", "10.81.2.1")
+        self.run("server", "ip", "route", "add", "default", "via", MIDDLE_SERVER)
         self.run("middle", "sysctl", "-qw", "net.ipv4.ip_forward=1")
         return self
 
@@ -119,7 +120,7 @@ class Bench:
     def system(self):
         ca, d = str(self.dir / "ca"), self.dir
         self.ztna("ca", "init", "--trust-domain", "bench.test", "--out", ca)
-        for role, extra in (("intermediate", ["--ip", MIDDLE]), ("connector", ["--serve", "*"]), ("agent", [])):
+        for role, extra in (("intermediate", ["--ip", f"{MIDDLE},{MIDDLE_SERVER}"]), ("connector", ["--serve", "*"]), ("agent", [])):
             self.ztna("ca", "issue", "--ca-dir", ca, "--role", role, "--name", "bench", *extra,
                       "--out", str(d / role))
         (d / "policy.toml").write_text(POLICY)
@@ -131,7 +132,7 @@ class Bench:
             log="intermediate")
         self.wait("intermediate", lambda s: s.get("ready"), "ready")
         self.connector = self.start(
-            "server", str(self.bin / "app-connector"), "--intermediate", "10.81.2.1:4433",
+            "server", str(self.bin / "app-connector"), "--intermediate", f"{MIDDLE_SERVER}:4433",
             "--cert-dir", str(d / "connector"), "--control", str(d / "connector.sock"), *policy, *common,
             "--service", "perf=tcp://127.0.0.1:5201", "--service", "web=tcp://127.0.0.1:8080",
             "--service", "game=udp://127.0.0.1:27960", log="connector")

@@ -1,6 +1,7 @@
 #include "intermediate/peer.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "session/close_code.hpp"
 
@@ -103,12 +104,10 @@ quic::PathId Peer::path_of(const Route& route) {
 void Peer::keep_path(quic::PathId path) {
   if (stranger_.id.value == 0 || path != stranger_.id) return;
   const quic::PathId in_use = connection_->path();
-  KnownPath* oldest = nullptr;
-  for (KnownPath& known : paths_) {
-    if (known.id.value != 0 && known.id == in_use) continue;
-    if (oldest == nullptr || known.id.value < oldest->id.value) oldest = &known;
-  }
-  *oldest = std::exchange(stranger_, {});
+  const auto age = [in_use](const KnownPath& known) {  // the path in use is nobody's to replace
+    return known.id == in_use ? std::numeric_limits<std::uint32_t>::max() : known.id.value;
+  };
+  *std::ranges::min_element(paths_, {}, age) = std::exchange(stranger_, {});
 }
 
 const Route* Peer::route_of(quic::PathId path) const {
@@ -164,7 +163,8 @@ void Peer::on_stream_data(quic::StreamId id, base::BytesView data, bool fin) {
   if (failing()) return;
   reader_.feed(data);
   while (const auto payload = reader_.next()) {
-    if (!allowance_.take(1 + static_cast<double>(payload->size() / 1024), now_)) {
+    const std::size_t cost = 1 + payload->size() / 1024;
+    if (!allowance_.take(static_cast<double>(cost), now_)) {
       return fail("too many control messages");
     }
     proto::Message message;
