@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import re
+import select
 import shutil
 import subprocess
 import sys
@@ -120,14 +121,16 @@ class Bench:
     def system(self):
         ca, d = str(self.dir / "ca"), self.dir
         self.ztna("ca", "init", "--trust-domain", "bench.test", "--out", ca)
-        for role, extra in (("intermediate", ["--ip", f"{MIDDLE},{MIDDLE_SERVER}"]), ("connector", ["--serve", "*"]), ("agent", [])):
+        addresses = f"{MIDDLE},{MIDDLE_SERVER},127.0.0.1"
+        for role, extra in (("intermediate", ["--ip", addresses]), ("connector", ["--serve", "*"]), ("agent", [])):
             self.ztna("ca", "issue", "--ca-dir", ca, "--role", role, "--name", "bench", *extra,
                       "--out", str(d / role))
         (d / "policy.toml").write_text(POLICY)
         common = ["--health", "off"]
         policy = ["--policy", str(d / "policy.toml")]
         self.intermediate = self.start(
-            "middle", str(self.bin / "intermediate-server"), "--listen", f"0.0.0.0:4433",
+            "middle", str(self.bin / "intermediate-server"), "--listen", "0.0.0.0:4433",
+            "--max-uplinks-per-identity", "10000",  # idle_uplinks all have one
             "--cert-dir", str(d / "intermediate"), "--control", str(d / "intermediate.sock"), *policy, *common,
             log="intermediate")
         self.wait("intermediate", lambda s: s.get("ready"), "ready")
@@ -197,7 +200,8 @@ http {{ access_log off; keepalive_requests 100000000;
             self.inside("middle", str(self.bin / "idle_uplinks"), "127.0.0.1:4433", str(self.dir / "agent"),
                         str(count)), stdout=subprocess.PIPE, text=True)
         self.children.append(child)
-        line = child.stdout.readline().strip()
+        ready, _, _ = select.select([child.stdout], [], [], 30 + count / 20)
+        line = child.stdout.readline().strip() if ready else "not up in time"
         if line != f"up {count}":
             raise SystemExit(f"idle_uplinks: {line or 'ended early'}")
         time.sleep(2)  # handshake buffers are given back
