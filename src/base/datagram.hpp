@@ -30,6 +30,7 @@ struct Outgoing {
   std::uint8_t ecn = 0;
   std::size_t segment = 0;
   std::size_t size = 0;  // 0: nothing to send
+  std::uint8_t ttl = 0;  // IP time to live or hop limit; 0: the system's
 };
 
 // The size of buffer that engine.transmit() wants: the most one GSO send may carry.
