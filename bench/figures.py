@@ -141,7 +141,7 @@ class Bench:
             "--service", "game=udp://127.0.0.1:27960", log="connector")
         self.wait("connector", lambda s: s["uplinks"][0]["state"] == "up", "connected")
         self.agent = self.start(
-            "client", str(self.bin / "ztna-agent"), "--intermediate", f"{MIDDLE}:4433",
+            "client", str(self.bin / "ztna-agent"), "--intermediate", f"{MIDDLE}:4433", "--no-p2p",
             "--cert-dir", str(d / "agent"), "--control", str(d / "agent.sock"), *common,
             "--forward", "tcp://127.0.0.1:5201=perf", "--forward", "tcp://127.0.0.1:8080=web",
             "--forward", "udp://127.0.0.1:27960=game", log="agent")

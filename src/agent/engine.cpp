@@ -61,6 +61,10 @@ Engine::~Engine() = default;
 void Engine::expire(base::Time now) {
   now_ = now;
   for (const FlowId id : std::exchange(to_advance_, {})) advance(id);
+  for (const FlowId id : std::exchange(to_start_, {})) {
+    Flow* const flow = find(id);
+    if (flow != nullptr && flow->state == State::for_direct) start_or_wait(*flow, *flow->waits_on);
+  }
   std::uint64_t value = 0;
   while (deadlines_.pop_due(now, value)) {
     Flow* const flow = find(FlowId{value});
@@ -73,6 +77,10 @@ void Engine::expire(base::Time now) {
         break;
       case State::for_session:
         end(flow->id, FlowEnd::timed_out, "no session came up in time");
+        break;
+      case State::for_direct:
+        end(flow->id, FlowEnd::unavailable,
+            "no direct path to the Connector was found, and --direct-only is set");
         break;
       case State::opening:
         flow->session->reset(flow->stream);
@@ -94,7 +102,7 @@ void Engine::expire(base::Time now) {
 
 base::Time Engine::next_deadline() const {
   base::Time at = deadlines_.next();
-  if (!to_advance_.empty()) return base::Time{};
+  if (!to_advance_.empty() || !to_start_.empty()) return base::Time{};
   for (const auto& [session, since] : unused_since_) {
     at = std::min(at, since + timeouts::session_unused);
   }
@@ -124,15 +132,20 @@ void Engine::advance(FlowId id) {
   if (flows_.size() > config_.max_flows) {
     return end(id, FlowEnd::quota, "too many flows on this Agent");
   }
-  if (config_.direct_only) {
-    return end(id, FlowEnd::unavailable, "--direct-only is set, and there is no direct path");
-  }
   // A live session serves even while its Intermediate is away for a moment.
   const auto choice = catalog_.choose(flow->service, candidates(), flow->tried, spread_, now_);
   if (choice) {
-    if (Session* const live = session_with(choice->incarnation)) return start_on(*flow, *live);
+    if (Session* const live = session_with(choice->incarnation)) {
+      return start_or_wait(*flow, *live);
+    }
   }
   if (uplink_for(0) == nullptr) {
+    // Nobody says who serves it, but a session that goes directly may know.
+    for (Session* const session : node_->sessions()) {
+      if (session->has_path() && fits(*flow, *session, choice)) {
+        return start_or_wait(*flow, *session);
+      }
+    }
     const bool hope = std::ranges::any_of(
         node_->uplinks(), [&](const auto& uplink) { return uplink->hopeful(now_); });
     if (!hope) return end(id, FlowEnd::unavailable, uplink_trouble());
@@ -141,7 +154,7 @@ void Engine::advance(FlowId id) {
   }
   const bool relay_may_return = !flow->waited_for_relay &&
                                 std::ranges::any_of(node_->sessions(), [&](const Session* session) {
-                                  return !session->has_relay() && fits(*flow, *session, choice);
+                                  return !session->has_path() && fits(*flow, *session, choice);
                                 });
   if (relay_may_return) {
     if (flow->state == State::for_relay) return;
@@ -162,6 +175,7 @@ bool Engine::fits(const Flow& flow, const Session& session, const std::optional<
 
 void Engine::begin_anew(Flow& flow) {
   flow.state = State::for_uplink;
+  flow.waits_on = nullptr;
   deadlines_.set(flow.id.value, now_ + timeouts::flow_waits_for_uplink);
   to_advance_.push_back(flow.id);
 }
@@ -251,9 +265,37 @@ void Engine::on_session_ready(Session& session) {
     const std::vector<FlowId> waiting = std::move(it->second.flows);
     it = requests_.erase(it);
     for (const FlowId id : waiting) {
-      if (Flow* const flow = find(id)) start_on(*flow, session);
+      if (Flow* const flow = find(id)) start_or_wait(*flow, session);
     }
   }
+}
+
+void Engine::on_path_switched(Session& session, const session::PathSwitch& change) {
+  notices_.push_back(node::path_switched(session, change));
+  if (!config_.direct_only) return;
+  if (change.to == session::PathKind::direct) {
+    for (const auto& [value, flow] : flows_) {
+      if (flow.state == State::for_direct && flow.waits_on == &session) {
+        to_start_.push_back(flow.id);
+      }
+    }
+    return;
+  }
+  for (const FlowId id : flows_on(session)) {
+    const Flow* const flow = find(id);
+    if (flow == nullptr) continue;
+    session.reset(flow->stream);
+    end(id, FlowEnd::session_lost, "the direct path was lost, and --direct-only is set");
+  }
+}
+
+void Engine::start_or_wait(Flow& flow, Session& session) {
+  if (!config_.direct_only || session.path_kind() == session::PathKind::direct) {
+    return start_on(flow, session);
+  }
+  flow.state = State::for_direct;
+  flow.waits_on = &session;
+  deadlines_.set(flow.id.value, now_ + timeouts::flow_waits_for_direct);
 }
 
 void Engine::start_on(Flow& flow, Session& session) {
@@ -267,6 +309,7 @@ void Engine::start_on(Flow& flow, Session& session) {
   const auto stream = session.open_flow(flow.service, flow.protocol);
   if (!stream) return end(flow.id, FlowEnd::quota, stream.error().message());
   flow.session = &session;
+  flow.waits_on = nullptr;
   flow.stream = *stream;
   flow.state = State::opening;
   by_stream_[{&session, *stream}] = flow.id;
@@ -345,16 +388,23 @@ void Engine::on_flow_closed(Session& session, StreamId stream) {
   if (flow != nullptr) end(flow->id, FlowEnd::finished, {});
 }
 
+std::vector<FlowId> Engine::flows_on(Session& session) const {
+  std::vector<FlowId> all;
+  for (auto it = by_stream_.lower_bound({&session, -1});
+       it != by_stream_.end() && it->first.first == &session; ++it) {
+    all.push_back(it->second);
+  }
+  return all;
+}
+
 void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
   notices_.push_back(node::session_closed(session, info));
   unused_since_.erase(&session);
   const base::IncarnationId instance = session.config().peer_incarnation;
-  std::vector<FlowId> over;
-  for (auto it = by_stream_.lower_bound({&session, -1});
-       it != by_stream_.end() && it->first.first == &session; ++it) {
-    over.push_back(it->second);
+  for (const FlowId id : flows_on(session)) end(id, FlowEnd::session_lost, info.reason);
+  for (auto& [value, flow] : flows_) {
+    if (flow.waits_on == &session) begin_anew(flow);
   }
-  for (const FlowId id : over) end(id, FlowEnd::session_lost, info.reason);
   // Those that waited for its handshake may find another Connector.
   std::vector<FlowId> waiting;
   for (auto it = requests_.begin(); it != requests_.end();) {
@@ -532,7 +582,7 @@ void Engine::on_session_relay(Session& session, bool available) {
     if (fits(flow, session, choice)) waiting.push_back(flow.id);
   }
   for (const FlowId id : waiting) {
-    if (Flow* const flow = find(id)) start_on(*flow, session);
+    if (Flow* const flow = find(id)) start_or_wait(*flow, session);
   }
 }
 
@@ -547,7 +597,7 @@ std::string Engine::uplink_trouble() const {
 std::vector<Candidate> Engine::candidates() const {
   std::vector<Candidate> all;
   for (const Session* const session : node_->sessions()) {
-    if (session->state() != Session::State::ready || !session->has_relay()) continue;
+    if (session->state() != Session::State::ready || !session->has_path()) continue;
     all.push_back({session->config().peer_incarnation, session->stats().smoothed_rtt});
   }
   return all;
@@ -555,7 +605,7 @@ std::vector<Candidate> Engine::candidates() const {
 
 Session* Engine::session_with(const base::IncarnationId& instance) const {
   for (Session* const session : node_->sessions()) {
-    if (session->state() == Session::State::ready && session->has_relay() &&
+    if (session->state() == Session::State::ready && session->has_path() &&
         session->config().peer_incarnation == instance) {
       return session;
     }
@@ -573,8 +623,12 @@ void Engine::reload(std::shared_ptr<const identity::Credentials> credentials, ba
 std::vector<node::Notice> Engine::take_notices() { return std::exchange(notices_, {}); }
 
 std::vector<Engine::FlowView> Engine::flows() const {
-  static constexpr std::string_view names[] = {"waiting for an uplink", "waiting for the relay",
-                                               "waiting for a session", "opening", "open"};
+  static constexpr std::string_view names[] = {"waiting for an uplink",
+                                               "waiting for the relay",
+                                               "waiting for a session",
+                                               "waiting for a direct path",
+                                               "opening",
+                                               "open"};
   std::vector<FlowView> views;
   for (const auto& [value, flow] : flows_) {
     views.push_back({flow.id, flow.service,

@@ -5,7 +5,8 @@
 //   for_uplink   no Intermediate is up, but one may be soon     → for_relay | for_session | ended
 //   for_relay    a session to the service lost its relay, and
 //                an Intermediate is there for it to come back   → opening | for_session | ended
-//   for_session  a session was asked for, or is handshaking     → opening | ended
+//   for_session  a session was asked for, or is handshaking     → opening | for_direct | ended
+//   for_direct   --direct-only, and the session is on its relay → opening | ended
 //   opening      FlowOpen sent, octets may follow it at once    → open | ended
 //   open         the Connector accepted                         → ended
 // All but the last have a deadline: nothing hangs. Threading: one owner, one thread.
@@ -38,7 +39,7 @@ class Handler : public session::FlowHandler {
 struct EngineConfig {
   node::NodeConfig node;  // the role is set here
   std::size_t max_flows = 8192;
-  bool direct_only = false;  // never over a relay; without direct paths, that refuses every flow
+  bool direct_only = false;  // flows wait for a direct path, and end when it is lost
 };
 
 class Engine final : private node::NodeOwner {
@@ -97,7 +98,7 @@ class Engine final : private node::NodeOwner {
   [[nodiscard]] const Counters& counters() const { return counters_; }
 
  private:
-  enum class State { for_uplink, for_relay, for_session, opening, open };
+  enum class State { for_uplink, for_relay, for_session, for_direct, opening, open };
   struct Flow {
     FlowId id;
     std::string service;
@@ -105,6 +106,7 @@ class Engine final : private node::NodeOwner {
     State state = State::for_uplink;
     session::Session* session = nullptr;
     session::StreamId stream = -1;
+    session::Session* waits_on = nullptr;  // in for_direct
     std::vector<base::IncarnationId> tried;
     std::vector<base::Bytes> early;  // UDP payloads from before the session was there
     bool finish_early = false;       // flow_finish() came before the stream was there
@@ -132,6 +134,7 @@ class Engine final : private node::NodeOwner {
                           const std::string& text) override;
   void on_session_relay(session::Session& session, bool available) override;
   void on_session_ready(session::Session& session) override;
+  void on_path_switched(session::Session& session, const session::PathSwitch& change) override;
   void on_flow_accepted(session::Session& session, session::StreamId stream) override;
   void on_flow_rejected(session::Session& session, session::StreamId stream, FlowEnd why,
                         const std::string& text) override;
@@ -154,6 +157,9 @@ class Engine final : private node::NodeOwner {
   void advance_all();
   void ask_for_session(Flow& flow);
   void start_on(Flow& flow, session::Session& session);
+  // As start_on(), once the session is where flows may go.
+  void start_or_wait(Flow& flow, session::Session& session);
+  [[nodiscard]] std::vector<FlowId> flows_on(session::Session& session) const;
   // What was asked there gets no answer any more.
   void ask_again(const node::Uplink& uplink);
   void end(FlowId id, FlowEnd why, const std::string& text);
@@ -177,6 +183,7 @@ class Engine final : private node::NodeOwner {
   std::uint64_t last_flow_ = 0, last_request_ = 0;
   base::DeadlineQueue<std::uint64_t> deadlines_;  // of flows, by id
   std::vector<FlowId> to_advance_;                // flows opened since the last expire()
+  std::vector<FlowId> to_start_;                  // their session has its direct path now
   std::map<session::Session*, base::Time> unused_since_;
   std::deque<Ended> failures_;
   std::vector<node::Notice> notices_;

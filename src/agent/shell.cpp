@@ -31,6 +31,7 @@ std::unique_ptr<Engine> make_engine(const daemon::Frame& frame, const config::Ag
   config.node.incarnation = base::IncarnationId::make(random());
   config.node.random = &random();
   config.node.version = version;
+  config.node.direct_paths = !options.no_p2p;
   config.direct_only = options.direct_only;
   return std::make_unique<Engine>(std::move(config), handler, bridge::NodeDriver::wall());
 }

@@ -3,7 +3,15 @@
 namespace ztna::bridge {
 
 NodeDriver::NodeDriver(io::Loop& loop, node::Node& node, io::PacketPump& pump)
-    : loop_(loop), node_(node), pump_(pump) {}
+    : loop_(loop),
+      node_(node),
+      pump_(pump),
+      interfaces_(loop, [this](const std::vector<base::Address>& addresses) {
+        node_.set_interfaces(addresses, io::Loop::now());
+        pump_.pump();
+      }) {
+  node_.set_interfaces(interfaces_.addresses(), io::Loop::now());
+}
 
 base::WallReference NodeDriver::wall() { return {io::Loop::wall_now(), io::Loop::now()}; }
 
@@ -18,7 +26,7 @@ base::Status NodeDriver::bind(const std::optional<base::Address>& address, std::
       error.where = std::string(flag) + (error.where.empty() ? "" : ": " + error.where);
       return tl::unexpected(error);
     }
-    node_.add_socket(*id, local.family());
+    node_.add_socket(*id, pump_.local_address(*id));
     return {};
   };
   if (address) return add(address->with_port(port));

@@ -1,5 +1,5 @@
-// The part of a node's shell that Agent and Connector have in common: its UDP sockets, the names of
-// its Intermediates, and the civil time.
+// The part of a node's shell that Agent and Connector have in common: its UDP sockets, the
+// addresses of its interfaces, the names of its Intermediates, and the civil time.
 //
 // Threading: the loop's thread.
 #pragma once
@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 
+#include "io/interface_watch.hpp"
 #include "io/packet_pump.hpp"
 #include "io/resolve.hpp"
 #include "node/node.hpp"
@@ -33,6 +34,7 @@ class NodeDriver {
   io::Loop& loop_;
   node::Node& node_;
   io::PacketPump& pump_;
+  io::InterfaceWatch interfaces_;
   std::map<std::uint32_t, std::unique_ptr<io::Resolve>> lookups_;  // by uplink
 };
 

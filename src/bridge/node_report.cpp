@@ -20,19 +20,108 @@ std::string_view to_string(Session::State state) {
   return "unknown";
 }
 
-struct PathTotals {
-  std::uint64_t packets = 0, bytes = 0;
-};
+using nlohmann::json;
 
-PathTotals relay_totals(const node::Node& node) {
-  const node::Node::PathCounters& ended = node.ended_sessions();
-  PathTotals totals{ended.relay_packets, ended.relay_bytes};
-  for (const Session* const session : node.sessions()) {
-    const Session::Counters& c = session->counters();
-    totals.packets += c.relay_packets_sent + c.relay_packets_received;
-    totals.bytes += c.relay_bytes_sent + c.relay_bytes_received;
+// Only a live session has a path at all; before its handshake is done it takes the relay.
+std::string_view path_name(const Session& session) {
+  return session.has_path() ? session::to_string(session.path_kind()) : "NONE";
+}
+
+json switches_report(const Session& session, base::Time now) {
+  json all = json::array();
+  for (const session::PathSwitch& change : session.switches()) {
+    all.push_back({{"from", session::to_string(change.from)},
+                   {"to", session::to_string(change.to)},
+                   {"peer", change.peer},
+                   {"reason", session::to_string(change.reason)},
+                   {"rtt_ms", base::to_ms(change.rtt)},
+                   {"ago_s", base::to_ms(now - change.at) / 1000}});
   }
-  return totals;
+  return all;
+}
+
+// Every direct way that was tried, with what the checks say.
+json pairs_report(const nat::Prober& prober, base::Time now) {
+  json all = json::array();
+  for (const nat::Pair& pair : prober.pairs()) {
+    const nat::PathQuality quality = pair.health.quality();
+    all.push_back({{"remote", pair.remote.to_string()},
+                   {"kind", nat::to_string(pair.kind)},
+                   {"proven", pair.health.proven()},
+                   {"proven_by_peer", pair.peer_proven},
+                   {"rtt_ms", base::to_ms(quality.rtt)},
+                   {"loss", quality.loss}});
+    if (pair.health.proven()) {
+      all.back()["answered_ago_s"] = base::to_ms(now - pair.health.last_answer()) / 1000;
+    }
+  }
+  return all;
+}
+
+json session_report(const Session& session, base::Time now) {
+  const quic::Stats stats = session.stats();
+  const Session::Counters& c = session.counters();
+  const nat::Pair* const pair = session.direct_pair();
+  json report{{"id", session.config().id.hex()},
+              {"with", session.config().peer_uri},
+              {"state", to_string(session.state())},
+              {"path", path_name(session)},
+              {"peer", pair != nullptr ? pair->remote.to_string() : session.relay_name()},
+              {"relay", session.has_relay() ? json(session.relay_name()) : json()},
+              {"rtt_ms", base::to_ms(stats.smoothed_rtt)},
+              {"mtu", session.max_udp_payload()},
+              {"cwnd", stats.cwnd},
+              {"flows", session.flow_count()},
+              {"packets_sent", stats.packets_sent},
+              {"packets_received", stats.packets_received},
+              {"packets_lost", stats.packets_lost},
+              {"bytes_sent", c.relay_bytes_sent + c.direct_bytes_sent},
+              {"bytes_received", c.relay_bytes_received + c.direct_bytes_received},
+              {"relay_packets", c.relay_packets_sent + c.relay_packets_received},
+              {"direct_packets", c.direct_packets_sent + c.direct_packets_received},
+              {"switches", switches_report(session, now)}};
+  if (session.state() == Session::State::ready) {
+    report["age_s"] = (now - session.ready_since()) / std::chrono::seconds(1);
+    const base::Time since =
+        session.switches().empty() ? session.ready_since() : session.switches().back().at;
+    report["path_age_s"] = (now - since) / std::chrono::seconds(1);
+    report["path_reason"] =
+        session.switches().empty() ? "start" : session::to_string(session.switches().back().reason);
+  }
+  if (session.prober() != nullptr) report["direct"] = pairs_report(*session.prober(), now);
+  return report;
+}
+
+void path_metrics(io::MetricsWriter& out, const node::Node::PathCounters& paths) {
+  using io::MetricType;
+  out.family("ztna_packets_via_relay_total", MetricType::counter,
+             "Session packets sent and received over a relay.");
+  out.sample(paths.relay_packets);
+  out.family("ztna_packets_via_direct_total", MetricType::counter,
+             "Session packets sent and received directly.");
+  out.sample(paths.direct_packets);
+  out.family("ztna_bytes_via_relay_total", MetricType::counter,
+             "Octets of session packets sent and received over a relay.");
+  out.sample(paths.relay_bytes);
+  out.family("ztna_bytes_via_direct_total", MetricType::counter,
+             "Octets of session packets sent and received directly.");
+  out.sample(paths.direct_bytes);
+  out.family("ztna_checks_total", MetricType::counter, "Checks of paths, by path and result.");
+  const nat::Prober::Counters& checks = paths.checks;
+  out.sample(checks.sent, {{"path", "direct"}, {"result", "sent"}});
+  out.sample(checks.answered, {{"path", "direct"}, {"result", "answered"}});
+  out.sample(checks.requests, {{"path", "direct"}, {"result", "received"}});
+  out.sample(checks.refused, {{"path", "direct"}, {"result", "refused"}});
+  out.sample(checks.relay_sent, {{"path", "relay"}, {"result", "sent"}});
+  out.sample(checks.relay_answered, {{"path", "relay"}, {"result", "answered"}});
+  out.sample(checks.relay_requests, {{"path", "relay"}, {"result", "received"}});
+  out.family("ztna_path_switches_total", MetricType::counter,
+             "Moves of sessions between paths, by reason.");
+  for (const auto& [kind, count] : paths.switches) {
+    out.sample(count, {{"from", session::to_string(kind.from)},
+                       {"to", session::to_string(kind.to)},
+                       {"reason", session::to_string(kind.reason)}});
+  }
 }
 
 }  // namespace
@@ -51,26 +140,7 @@ nlohmann::json node_report(const node::Node& node) {
   }
   nlohmann::json sessions = nlohmann::json::array();
   for (const Session* const session : node.sessions()) {
-    const quic::Stats stats = session->stats();
-    const Session::Counters& c = session->counters();
-    sessions.push_back({{"id", session->config().id.hex()},
-                        {"with", session->config().peer_uri},
-                        {"state", to_string(session->state())},
-                        {"path", session->has_relay() ? "RELAY" : "NONE"},
-                        {"peer", session->relay_name()},
-                        {"rtt_ms", base::to_ms(stats.smoothed_rtt)},
-                        {"mtu", session->max_udp_payload()},
-                        {"cwnd", stats.cwnd},
-                        {"flows", session->flow_count()},
-                        {"packets_sent", stats.packets_sent},
-                        {"packets_received", stats.packets_received},
-                        {"packets_lost", stats.packets_lost},
-                        {"bytes_sent", c.relay_bytes_sent},
-                        {"bytes_received", c.relay_bytes_received}});
-    if (session->state() == Session::State::ready) {
-      const base::Duration age = io::Loop::now() - session->ready_since();
-      sessions.back()["age_s"] = age / std::chrono::seconds(1);
-    }
+    sessions.push_back(session_report(*session, io::Loop::now()));
   }
   return {{"uplinks", std::move(uplinks)}, {"sessions", std::move(sessions)}};
 }
@@ -87,13 +157,7 @@ void node_metrics(io::MetricsWriter& out, const node::Node& node) {
   }
   out.family("ztna_sessions", MetricType::gauge, "End-to-end sessions that exist.");
   out.sample(node.sessions().size());
-  const PathTotals relay = relay_totals(node);
-  out.family("ztna_packets_via_relay_total", MetricType::counter,
-             "Session packets sent and received over a relay.");
-  out.sample(relay.packets);
-  out.family("ztna_bytes_via_relay_total", MetricType::counter,
-             "Octets of session packets sent and received over a relay.");
-  out.sample(relay.bytes);
+  path_metrics(out, node.path_counters());
   const node::Node::Counters& c = node.counters();
   out.family("ztna_sessions_refused_total", MetricType::counter,
              "Sessions that an Intermediate offered and this node would not have.");

@@ -32,11 +32,14 @@ void add_paths(Table& table, AgentOptions& options) {
   table.number<std::uint16_t>("p2p-listen-port", options.p2p_listen_port, 0, 65535,
                               "UDP port that everything leaves from; 0 takes any free one.");
   add_listen_address(table, options.p2p_listen_address);
-  table.toggle("no-p2p", options.no_p2p,
-               "Never try a direct path. This version has none, so it changes nothing yet.");
-  table.toggle("direct-only", options.direct_only,
-               "Never send flows through the relay. This version has no direct paths yet, so every "
-               "flow is refused.");
+  table.toggle(
+      "no-p2p", options.no_p2p,
+      "Never try a direct path: sessions stay on the relay. For networks that frown on it, and "
+      "for comparisons.");
+  table.toggle(
+      "direct-only", options.direct_only,
+      "Flows take direct paths or none: a flow waits up to 10 s for one, and ends when it is "
+      "lost. The relay still introduces the two ends.");
 }
 
 }  // namespace

@@ -46,10 +46,12 @@ void add_paths(Table& table, ConnectorOptions& options) {
   add_listen_address(table, options.p2p_listen_address);
   table.list<base::Address>("p2p-advertise", "ADDR:PORT", options.p2p_advertise, parse_advertised,
                             "Where Agents reach that port from outside: a port forward, NodePort "
-                            "or load balancer. Kept for direct paths, which this version does not "
-                            "have yet: everything is relayed.");
-  table.toggle("no-p2p", options.no_p2p,
-               "Never try a direct path. This version has none, so it changes nothing yet.");
+                            "or load balancer. Agents try it besides what is found out by itself. "
+                            "May be given several times.");
+  table.toggle(
+      "no-p2p", options.no_p2p,
+      "Never try a direct path: sessions stay on the relay. For networks that frown on it, and "
+      "for comparisons.");
 }
 
 // SERVICE_ID may come with a shared environment file, so alone it is no mistake of this program.

@@ -92,6 +92,10 @@ void Engine::on_session_ready(Session& session) {
   notices_.push_back(node::session_ready(session));
 }
 
+void Engine::on_path_switched(Session& session, const session::PathSwitch& change) {
+  notices_.push_back(node::path_switched(session, change));
+}
+
 void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
   notices_.push_back(node::session_closed(session, info));
   std::vector<FlowId> over;

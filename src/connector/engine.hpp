@@ -114,6 +114,7 @@ class Engine final : private node::NodeOwner {
   void on_uplink_message(node::Uplink& uplink, const node::proto::Message& message) override;
   void on_session_relay(session::Session& session, bool available) override;
   void on_session_ready(session::Session& session) override;
+  void on_path_switched(session::Session& session, const session::PathSwitch& change) override;
   void on_flow_opened(session::Session& session, session::StreamId stream,
                       const std::string& service, Protocol protocol) override;
   void on_flow_data(session::Session& session, session::StreamId stream,

@@ -44,6 +44,8 @@ EngineConfig engine_config(const daemon::Frame& frame, const config::ConnectorOp
   config.node.incarnation = base::IncarnationId::make(random());
   config.node.random = &random();
   config.node.version = version;
+  config.node.direct_paths = !options.no_p2p;
+  config.node.advertised = options.p2p_advertise;
   config.policy = frame.trust().policy;
   config.max_flows = flows_that_fit(options.max_flows, frame.descriptor_limit());
   config.max_flows_per_agent = std::max<std::size_t>(1, config.max_flows / agents_share);

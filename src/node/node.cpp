@@ -4,6 +4,7 @@
 #include <set>
 
 #include "node/timeouts.hpp"
+#include "wire/stun.hpp"
 
 namespace ztna::node {
 namespace {
@@ -18,8 +19,22 @@ bool differs(const identity::Principal& a, const identity::Principal& b) {
   return a.spki != b.spki || a.not_after != b.not_after || a.serve != b.serve;
 }
 
-bool looks_like_stun(base::BytesView packet) {  // RFC 9443: the first two bits are 00
-  return !packet.empty() && packet[0] < 64;
+void add(Node::PathCounters& sum, const Session& session) {
+  const Session::Counters& c = session.counters();
+  sum.relay_packets += c.relay_packets_sent + c.relay_packets_received;
+  sum.relay_bytes += c.relay_bytes_sent + c.relay_bytes_received;
+  sum.direct_packets += c.direct_packets_sent + c.direct_packets_received;
+  sum.direct_bytes += c.direct_bytes_sent + c.direct_bytes_received;
+  for (const auto& [kind, count] : c.switches) sum.switches[kind] += count;
+  if (session.prober() == nullptr) return;
+  const nat::Prober::Counters& checks = session.prober()->counters();
+  sum.checks.sent += checks.sent;
+  sum.checks.answered += checks.answered;
+  sum.checks.requests += checks.requests;
+  sum.checks.refused += checks.refused;
+  sum.checks.relay_sent += checks.relay_sent;
+  sum.checks.relay_answered += checks.relay_answered;
+  sum.checks.relay_requests += checks.relay_requests;
 }
 
 }  // namespace
@@ -64,8 +79,7 @@ Node::Node(NodeConfig config, NodeOwner& owner, base::WallReference wall)
                  config_.credentials->derive("ztna node reset")},
                 config_.cid_layout, *config_.random),
       reset_key_(config_.credentials->derive("ztna node reset")),
-      last_key_(session_handles),
-      scratch_(base::transmit_buffer_size) {
+      last_key_(session_handles) {
   for (const base::HostPort& intermediate : config_.intermediates) {
     UplinkConfig uplink;
     uplink.intermediate = intermediate;
@@ -85,9 +99,47 @@ Node::Node(NodeConfig config, NodeOwner& owner, base::WallReference wall)
 
 Node::~Node() = default;
 
-void Node::add_socket(base::SocketId id, base::Family family) {
-  (family == base::Family::v4 ? socket_v4_ : socket_v6_) = id;
+void Node::add_socket(base::SocketId id, const base::Address& local) {
+  (local.is_v4() ? socket_v4_ : socket_v6_) = id;
+  (local.is_v4() ? local_v4_ : local_v6_) = local;
   for (const auto& uplink : uplinks_) uplink->set_sockets(socket_v4_, socket_v6_);
+}
+
+void Node::set_interfaces(const std::vector<base::Address>& addresses, base::Time now) {
+  now_ = now;
+  interfaces_ = addresses;
+  update_candidates();
+}
+
+// What an operator says comes first, for lists are cut; then what others see, then our own.
+std::vector<nat::Candidate> Node::candidates() const {
+  std::vector<nat::Candidate> all;
+  for (const base::Address& address : config_.advertised) {
+    all.push_back({nat::CandidateKind::advertised, address});
+  }
+  for (const auto& uplink : uplinks_) {
+    const auto seen = base::Address::parse(uplink->observed_address());
+    if (uplink->up() && seen) all.push_back({nat::CandidateKind::reflexive, *seen});
+  }
+  const auto add_host = [&](const base::Address& local) {
+    if (!local.is_unspecified()) return all.push_back({nat::CandidateKind::host, local});
+    for (const base::Address& address : interfaces_) {
+      if (address.family() != local.family()) continue;
+      all.push_back({nat::CandidateKind::host, address.with_port(local.port())});
+    }
+  };
+  if (socket_v4_) add_host(local_v4_);
+  if (socket_v6_) add_host(local_v6_);
+  return nat::sanitise(all);
+}
+
+void Node::update_candidates() {
+  if (!config_.direct_paths) return;
+  const std::vector<nat::Candidate> all = candidates();
+  for (const auto& [key, slot] : slots_) {
+    slot->session->set_candidates(all, now_);
+    touch(key);
+  }
 }
 
 void Node::set_credentials(std::shared_ptr<const identity::Credentials> credentials,
@@ -136,19 +188,22 @@ void Node::end_expired(base::Time now) {
 
 void Node::receive(const base::Incoming& packet, base::Time now) {
   now_ = now;
-  if (looks_like_stun(packet.payload)) {
-    ++counters_.packets_stun;
-    return;
-  }
+  if (wire::stun::is_stun(packet.payload)) return receive_stun(packet, now);
   auto verdict = endpoint_.classify(packet.payload, packet.from, {}, now);
   if (const auto* deliver = std::get_if<quic::Endpoint::Deliver>(&verdict)) {
     const std::uint64_t uplink = deliver->handle - (std::uint64_t{1} << 32);
     if (deliver->handle < session_handles && uplink < uplinks_.size()) {
       uplinks_[uplink]->receive(packet, now);
     } else {
-      // A session's packet from an address that no check has proven: QUIC must not see it, its
-      // server would follow the sender.
-      ++counters_.packets_filtered;
+      // From an address that no check has proven, QUIC must not see it: its server would follow the
+      // sender.
+      const auto slot = slots_.find(deliver->handle);
+      const bool taken = slot != slots_.end() && slot->second->session->receive_direct(packet, now);
+      if (taken) {
+        touch(slot->first);
+      } else {
+        ++counters_.packets_filtered;
+      }
     }
     return;
   }
@@ -163,6 +218,24 @@ void Node::receive(const base::Incoming& packet, base::Time now) {
   } else {
     ++counters_.packets_unknown;
   }
+}
+
+// A check names its session; the answer to one has the session's tag in its transaction id.
+void Node::receive_stun(const base::Incoming& packet, base::Time now) {
+  const auto message = wire::stun::Message::parse(packet.payload);
+  if (message) {
+    Slot* slot = nullptr;
+    if (const auto id = nat::session_of(*message)) {
+      slot = slot_of(*id);
+    } else if (!message->classic()) {
+      const auto found = slots_.find(session_handles + nat::tag_of(message->transaction()));
+      slot = found == slots_.end() ? nullptr : found->second.get();
+    }
+    if (slot != nullptr && slot->session->receive_check(packet, *message, now)) {
+      return touch(slot->key);
+    }
+  }
+  ++counters_.packets_stun;
 }
 
 void Node::expire(base::Time now) {
@@ -184,7 +257,11 @@ void Node::expire(base::Time now) {
       slot.session->close(session::close_idle, "the Agent never started the session", now);
     }
     if (now >= slot.relay_lost_at) {
-      slot.session->close(session::close_idle, "no relay came back in time", now);
+      if (slot.session->has_path()) {
+        slot.relay_lost_at = now + timeouts::relay_lost;  // it does without one
+      } else {
+        slot.session->close(session::close_idle, "no relay came back in time", now);
+      }
     }
     touch(key);
   }
@@ -217,7 +294,7 @@ base::Outgoing Node::transmit(base::MutableBytes buffer, base::Time now) {
     std::ranges::copy(reply.packet, buffer.begin());
     return {reply.socket, reply.to, reply.from, 0, reply.packet.size(), reply.packet.size()};
   }
-  transmit_sessions(now);
+  if (const base::Outgoing out = transmit_sessions(buffer, now); out.size > 0) return out;
   for (const auto& uplink : uplinks_) {
     const base::Outgoing out = uplink->transmit(buffer, now);
     if (out.size > 0) return out;
@@ -231,16 +308,21 @@ base::Outgoing Node::transmit(base::MutableBytes buffer, base::Time now) {
   return {};
 }
 
-void Node::transmit_sessions(base::Time now) {
-  std::vector<SlotKey>& work = working_;
-  work.clear();
-  work.swap(touched_);
-  for (const SlotKey key : work) {
+// Each touched session in turn, for as long as it has something to send directly. What goes to the
+// relay is queued at the uplinks, which come after.
+base::Outgoing Node::transmit_sessions(base::MutableBytes buffer, base::Time now) {
+  if (work_at_ == working_.size()) {
+    working_.clear();
+    working_.swap(touched_);
+    work_at_ = 0;
+  }
+  for (; work_at_ < working_.size(); ++work_at_) {
+    const SlotKey key = working_[work_at_];
     const auto found = slots_.find(key);
     if (found == slots_.end()) continue;
     Slot& slot = *found->second;
     slot.touched = false;
-    slot.session->transmit(scratch_, now);
+    if (const base::Outgoing out = slot.session->transmit(buffer, now); out.size > 0) return out;
     if (slot.session->state() == Session::State::closed) {
       forget(slot);
       continue;
@@ -250,6 +332,7 @@ void Node::transmit_sessions(base::Time now) {
     const bool waits = slot.session->blocked() || (slot.leg != nullptr && !slot.leg->writable());
     if (waits && slot.leg != nullptr) touch(key);
   }
+  return {};
 }
 
 std::vector<ResolveRequest> Node::take_resolve_requests() {
@@ -272,6 +355,7 @@ void Node::resolved(std::uint32_t uplink, std::vector<base::Address> addresses,
 
 void Node::on_uplink_up(Uplink& uplink) {
   owner_.on_uplink_up(uplink);
+  update_candidates();
   for (const auto& [key, slot] : slots_) {
     if (slot->wants_relay()) claim_at(*slot, uplink);
   }
@@ -332,6 +416,9 @@ void Node::on_uplink_message(Uplink& uplink, const proto::Message& message) {
     case proto::Message::kDrain: on_drain(uplink); return owner_.on_uplink_message(uplink, message);
     case proto::Message::kSessionClosed:
       return on_session_closed_message(uplink, message.session_closed());
+    case proto::Message::kObservedAddress:
+      update_candidates();
+      return owner_.on_uplink_message(uplink, message);
     default: return owner_.on_uplink_message(uplink, message);
   }
 }
@@ -449,8 +536,13 @@ Node::Slot* Node::create_session(const proto::SessionReady& ready, const base::S
   config.initial_rtt = std::chrono::microseconds(std::min(ready.relay_rtt_us(), 2'000'000U));
   config.version = config_.version;
   config.wake = [this, key = slot->key] { touch(key); };
+  if (config_.direct_paths) {
+    config.direct = session::DirectConfig{socket_v4_, socket_v6_,
+                                          static_cast<std::uint32_t>(slot->key - session_handles)};
+  }
   slot->session =
       std::make_unique<Session>(config_.role, std::move(config), owner_, endpoint_, slot->key);
+  if (config_.direct_paths) slot->session->set_candidates(candidates(), now_);
   slot->must_start_by = now_ + std::chrono::seconds(10);
   by_id_.emplace(id, slot->key);
   Slot* const raw = slot.get();
@@ -554,9 +646,7 @@ void Node::tell_closed(Uplink& uplink, const base::SessionId& id) {
 // Takes an ended session away. Its CONNECTION_CLOSE has left by transmit(); where that gets lost,
 // CloseSession makes it good, which the Intermediate passes on.
 void Node::forget(Slot& slot) {
-  const Session::Counters& c = slot.session->counters();
-  ended_.relay_packets += c.relay_packets_sent + c.relay_packets_received;
-  ended_.relay_bytes += c.relay_bytes_sent + c.relay_bytes_received;
+  add(ended_, *slot.session);
   if (slot.leg != nullptr) {
     tell_closed(slot.leg->uplink(), slot.session->config().id);
     by_channel_.erase({slot.leg->uplink().index(), slot.leg->channel()});
@@ -579,6 +669,12 @@ void Node::count_sessions() {
 Node::Slot* Node::slot_of(const base::SessionId& id) const {
   const auto found = by_id_.find(id);
   return found == by_id_.end() ? nullptr : slots_.at(found->second).get();
+}
+
+Node::PathCounters Node::path_counters() const {
+  PathCounters sum = ended_;
+  for (const auto& [key, slot] : slots_) add(sum, *slot->session);
+  return sum;
 }
 
 std::vector<Session*> Node::sessions() const {

@@ -30,6 +30,8 @@ struct NodeConfig {
   quic::ConnectionIdLayout cid_layout;
   std::size_t max_sessions = 4096;
   std::size_t max_sessions_per_peer = 64;  // with one name; an honest one has one for each run
+  bool direct_paths = true;                // false: sessions stay on the relay (--no-p2p)
+  std::vector<base::Address> advertised;   // where others may reach us besides what we find out
 };
 
 // A name that the shell is to resolve, and whom to tell.
@@ -61,8 +63,11 @@ class Node final : private UplinkHandler {
   Node(NodeConfig config, NodeOwner& owner, base::WallReference wall);
   ~Node() override;
 
-  // Before the first expire(): which sockets there are.
-  void add_socket(base::SocketId id, base::Family family);
+  // Before the first expire(): which sockets there are. `local`: with the port that it got; the
+  // address is unspecified when it serves all of the interfaces'.
+  void add_socket(base::SocketId id, const base::Address& local);
+  // The addresses of this machine's interfaces, ports aside; at the start and at every change.
+  void set_interfaces(const std::vector<base::Address>& addresses, base::Time now);
   void set_wall(base::WallReference wall) { wall_ = wall; }
   // For new connections; live ones end when the new roots or the clock no longer bear their peer.
   // With another leaf of ours, the uplinks are dialled anew; their sessions are claimed back.
@@ -96,18 +101,21 @@ class Node final : private UplinkHandler {
   struct Counters {
     std::uint64_t packets_unknown = 0;   // no connection of ours
     std::uint64_t packets_filtered = 0;  // a session's id from an address that no check has proven
-    std::uint64_t packets_stun = 0;
+    std::uint64_t packets_stun = 0;      // of no session, or not authentic
     std::uint64_t resets_sent = 0;
     std::uint64_t relay_unknown_channel = 0;
     // Offered by an Intermediate beyond max_sessions, or with a peer that cannot be one.
     std::uint64_t sessions_refused = 0;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
-  // What sessions that have ended had counted, so that totals never go back.
+  // Of all sessions, those that have ended included, so that totals never go back.
   struct PathCounters {
     std::uint64_t relay_packets = 0, relay_bytes = 0;
+    std::uint64_t direct_packets = 0, direct_bytes = 0;
+    nat::Prober::Counters checks;
+    std::map<session::SwitchKind, std::uint64_t> switches;
   };
-  [[nodiscard]] const PathCounters& ended_sessions() const { return ended_; }
+  [[nodiscard]] PathCounters path_counters() const;
 
  private:
   class RelayLeg;
@@ -142,7 +150,10 @@ class Node final : private UplinkHandler {
   static void tell_closed(Uplink& uplink, const base::SessionId& id);
   Slot* slot_of(const base::SessionId& id) const;
   void touch(SlotKey key);
-  void transmit_sessions(base::Time now);
+  [[nodiscard]] base::Outgoing transmit_sessions(base::MutableBytes buffer, base::Time now);
+  void receive_stun(const base::Incoming& packet, base::Time now);
+  void update_candidates();
+  [[nodiscard]] std::vector<nat::Candidate> candidates() const;
   void forget(Slot& slot);
   void refresh_deadline(Slot& slot);
   void count_sessions();
@@ -156,16 +167,18 @@ class Node final : private UplinkHandler {
   base::Secret<32> reset_key_;
   relay::PacketPool pool_;
   std::optional<base::SocketId> socket_v4_, socket_v6_;
+  base::Address local_v4_, local_v6_;  // of these sockets
+  std::vector<base::Address> interfaces_;
   std::vector<std::unique_ptr<Uplink>> uplinks_;
   std::unordered_map<SlotKey, std::unique_ptr<Slot>> slots_;
   std::unordered_map<base::SessionId, SlotKey> by_id_;
   std::map<std::pair<std::uint32_t, std::uint32_t>, SlotKey> by_channel_;  // (uplink, channel)
   std::unordered_map<std::uint64_t, std::uint32_t> pending_requests_;      // and whom we asked
   std::vector<SlotKey> touched_, working_;  // sessions that may have something to send
-  std::string closing_;                     // the reason given to close(), until it is carried out
+  std::size_t work_at_ = 0;
+  std::string closing_;  // the reason given to close(), until it is carried out
   base::DeadlineQueue<SlotKey> deadlines_;
   SlotKey last_key_;
-  base::Bytes scratch_;
   struct Reply {
     base::SocketId socket;
     base::Address to;

@@ -45,6 +45,11 @@ Notice draining(const Uplink& uplink) {
 
 Notice session_relay(const session::Session& session, bool available) {
   const std::string id = session.config().id.short_hex();
+  if (session.path_kind() == session::PathKind::direct) {
+    return {false,
+            available ? "The relay is there as well" : "The relay is gone; the direct path goes on",
+            {{"session", id}, {"relay", session.relay_name()}}};
+  }
   if (!available) {
     return {true,
             "Path lost: RELAY (peer: " + session.relay_name() + "); waiting for it to come back",
@@ -57,6 +62,16 @@ Notice session_relay(const session::Session& session, bool available) {
            {"with", session.config().peer_uri},
            {"reason", first ? "start" : "relay is back"},
            {"rtt_ms", ms(session.stats().smoothed_rtt)}}};
+}
+
+Notice path_switched(const session::Session& session, const session::PathSwitch& change) {
+  return {false,
+          "Path selected: " + std::string(to_string(change.to)) + " (peer: " + change.peer + ")",
+          {{"session", session.config().id.short_hex()},
+           {"with", session.config().peer_uri},
+           {"from", std::string(to_string(change.from))},
+           {"reason", std::string(to_string(change.reason))},
+           {"rtt_ms", ms(change.rtt)}}};
 }
 
 Notice session_ready(const session::Session& session) {

@@ -23,6 +23,9 @@ struct Notice {
 [[nodiscard]] Notice draining(const Uplink& uplink);
 // "Path selected: RELAY (peer: <intermediate>)", or that there is none for now.
 [[nodiscard]] Notice session_relay(const session::Session& session, bool available);
+// "Path selected: DIRECT (peer: <address>)", or RELAY again.
+[[nodiscard]] Notice path_switched(const session::Session& session,
+                                   const session::PathSwitch& change);
 [[nodiscard]] Notice session_ready(const session::Session& session);
 [[nodiscard]] Notice session_closed(const session::Session& session, const quic::CloseInfo& info);
 

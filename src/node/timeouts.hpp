@@ -50,6 +50,8 @@ inline constexpr base::Duration flow_waits_for_uplink = 3s;
 // A flow that waits for its session's relay to come back while an Intermediate is up. The Connector
 // pauses up to retry_young before it dials, and needs a few round trips then.
 inline constexpr base::Duration flow_waits_for_relay = 2s;
+// A flow that may only go directly. Long enough for the second round of checks.
+inline constexpr base::Duration flow_waits_for_direct = 10s;
 // A flow's FlowReply; the Connector's own connect time-out (5 s) should come first.
 inline constexpr base::Duration flow_reply = 8s;
 // A Connector instance that failed a flow is used last for so long.

@@ -346,6 +346,16 @@ const std::string& Connection::peer_certificate() const {
   return impl_->established ? impl_->outcome->certificate : none;
 }
 
+bool Connection::expects_answer() const {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(impl_->conn.get(), &info);
+  return info.bytes_in_flight > 0;
+}
+
+base::Duration Connection::pto() const {
+  return base::Duration(ngtcp2_conn_get_pto(impl_->conn.get()));
+}
+
 Stats Connection::stats() const {
   const auto& impl = *impl_;
   ngtcp2_conn_info info;

@@ -234,6 +234,9 @@ class Connection {
   [[nodiscard]] const identity::Principal* peer() const;      // null before on_established()
   [[nodiscard]] const std::string& peer_certificate() const;  // leaf, DER; empty before
   [[nodiscard]] Stats stats() const;
+  // Something that the peer has to acknowledge is in flight.
+  [[nodiscard]] bool expects_answer() const;
+  [[nodiscard]] base::Duration pto() const;  // as in Stats, for less work
   // Largest UDP payload in use on the current path.
   [[nodiscard]] std::size_t max_udp_payload() const;
   // TLS exporter (RFC 8446 §7.5), equal at both ends. Established connections only.

@@ -5,7 +5,9 @@
 // (proto/session.proto). Threading: one owner, one thread.
 #pragma once
 
+#include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -14,6 +16,7 @@
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
 #include "identity/principal.hpp"
+#include "nat/prober.hpp"
 #include "quic/connection.hpp"
 #include "quic/endpoint.hpp"
 #include "session/close_code.hpp"
@@ -27,6 +30,29 @@ namespace ztna::session {
 
 class Session;
 using StreamId = quic::StreamId;
+
+inline constexpr StreamId control_stream = 0;
+
+enum class PathKind : std::uint8_t { relay, direct };
+
+// Why: a direct path proved itself; another is better; the one in use is in doubt; the Agent has
+// moved and the Connector follows.
+enum class SwitchReason : std::uint8_t { proven, better, doubt, peer_moved };
+[[nodiscard]] std::string_view to_string(PathKind kind);        // "RELAY" | "DIRECT"
+[[nodiscard]] std::string_view to_string(SwitchReason reason);  // "proven" …
+
+struct SwitchKind {
+  PathKind from = PathKind::relay, to = PathKind::relay;
+  SwitchReason reason = SwitchReason::proven;
+  friend auto operator<=>(const SwitchKind&, const SwitchKind&) = default;
+};
+
+// A move of a session from one path to another.
+struct PathSwitch : SwitchKind {
+  std::string peer;  // the relay's name, or the peer's address
+  base::Duration rtt{};
+  base::Time at{};
+};
 
 // What the owner of sessions hears. Spans are valid during the call only. The owner may call the
 // flow methods of the session from inside, but must not destroy it.
@@ -47,8 +73,17 @@ class SessionHandler {
   virtual void on_flow_reset(Session&, StreamId) = 0;
   // Both directions are over; the stream id is dead.
   virtual void on_flow_closed(Session&, StreamId) = 0;
+  // Packets of the session leave by another path now.
+  virtual void on_path_switched(Session&, const PathSwitch&) {}
   // Last call about this session; its flows get no further one.
   virtual void on_session_closed(Session& session, const quic::CloseInfo& info) = 0;
+};
+
+// What a session needs for direct paths: the process's sockets, and the tag by which answers to its
+// checks find it.
+struct DirectConfig {
+  std::optional<base::SocketId> socket_v4, socket_v6;
+  std::uint32_t tag = 0;
 };
 
 struct SessionConfig {
@@ -60,9 +95,10 @@ struct SessionConfig {
   base::Random* random = nullptr;
   quic::ConnectionIdLayout cid_layout;
   base::Secret<32> reset_key;
-  base::Duration initial_rtt{};  // what the two uplinks measured; 0: unknown
-  std::string version;           // for the Hello
-  std::function<void()> wake;    // something may be sent: call transmit() soon
+  base::Duration initial_rtt{};        // what the two uplinks measured; 0: unknown
+  std::string version;                 // for the Hello
+  std::optional<DirectConfig> direct;  // none: the relay only
+  std::function<void()> wake;          // something may be sent: call transmit() soon
 };
 
 class Session final : private quic::Handler {
@@ -81,14 +117,36 @@ class Session final : private quic::Handler {
   void set_relay(RelayPort* port, base::Time now, base::WallTime wall);
   [[nodiscard]] bool has_relay() const { return relay_ != nullptr; }
 
+  // --- direct paths
+  // Where this node might be reached; told to the peer.
+  void set_candidates(const std::vector<nat::Candidate>& candidates, base::Time now);
+  // A STUN message that names this session. False: not authentic.
+  bool receive_check(const base::Incoming& packet, const wire::stun::Message& message,
+                     base::Time now);
+  // A packet of this session's that came by UDP. False: from an address that no check has proven;
+  // QUIC has not seen it.
+  bool receive_direct(const base::Incoming& packet, base::Time now);
+  [[nodiscard]] PathKind path_kind() const {
+    return on_direct() ? PathKind::direct : PathKind::relay;
+  }
+  // Packets have a way out now.
+  [[nodiscard]] bool has_path() const { return on_direct() || relay_ != nullptr; }
+  // Null where this session takes no direct paths, or is not ready.
+  [[nodiscard]] const nat::Prober* prober() const { return prober_ ? &*prober_ : nullptr; }
+  // The pair in use, or null: the relay.
+  [[nodiscard]] const nat::Pair* direct_pair() const;
+  // The last ones, newest last.
+  [[nodiscard]] const std::deque<PathSwitch>& switches() const { return switches_; }
+
   // --- engine
   // A packet that came by this session's relay channel.
   void receive_relayed(base::BytesView packet, std::uint8_t ecn, base::Time now,
                        base::WallTime wall);
   void expire(base::Time now);
   [[nodiscard]] base::Time next_deadline() const;
-  // Hands every packet that may leave now to the relay. `scratch`: base::transmit_buffer_size.
-  void transmit(base::MutableBytes scratch, base::Time now);
+  // Hands packets to the relay until one batch is to leave directly, which is in `buffer` then
+  // (base::transmit_buffer_size). Call until size is 0.
+  [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, base::Time now);
   void close(std::uint64_t code, std::string_view reason, base::Time now);
   // Kept from sending by the relay: transmit() again when the uplink has sent.
   [[nodiscard]] bool blocked() const { return wants_transmit_; }
@@ -122,8 +180,11 @@ class Session final : private quic::Handler {
     std::uint64_t relay_packets_sent = 0, relay_packets_received = 0;
     std::uint64_t relay_bytes_sent = 0, relay_bytes_received = 0;
     std::uint64_t relay_send_refused = 0;
+    std::uint64_t direct_packets_sent = 0, direct_packets_received = 0;
+    std::uint64_t direct_bytes_sent = 0, direct_bytes_received = 0;
     std::uint64_t datagrams_dropped = 0;  // malformed, or of a flow that is not here
     std::uint64_t packets_dropped = 0;    // before QUIC saw them
+    std::map<SwitchKind, std::uint64_t> switches;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
   [[nodiscard]] const DatagramQueue::Counters& datagram_counters() const {
@@ -149,6 +210,8 @@ class Session final : private quic::Handler {
   void on_stop_sending(StreamId id, std::uint64_t code) override;
   void on_stream_closed(StreamId id) override;
   void on_datagram(base::BytesView datagram) override;
+  void on_path_changed(quic::PathId path) override;
+  void on_path_validated(quic::PathId path, bool ok) override;
   void on_connection_id_added(const quic::ConnectionId& id) override;
   void on_connection_id_removed(const quic::ConnectionId& id) override;
   void on_closed(const quic::CloseInfo& info) override;
@@ -165,7 +228,30 @@ class Session final : private quic::Handler {
   void read_open(StreamId id, Flow& flow, base::BytesView message);
   void read_reply(StreamId id, Flow& flow, base::BytesView message);
   void break_flow(StreamId id, Flow& flow);
+  void write_message(StreamId id, const google::protobuf::MessageLite& message);
+  [[nodiscard]] bool may_send() const;
+  void send_relayed(const quic::Batch& batch, base::BytesView buffer);
+
+  // session_control.cpp
+  void open_control();
   void on_control_data(base::BytesView data);
+  void send_candidates();
+
+  // session_paths.cpp
+  [[nodiscard]] bool on_direct() const { return direct_ != 0; }
+  void start_prober();
+  void receive_relayed_check(base::BytesView packet, base::Time now);
+  void watch_paths(base::Time now);
+  void choose_path(base::Time now);
+  void move_to_pair(nat::PairId pair, base::Time now);
+  void move_to_relay(base::Time now);
+  void begin_round(base::Time now);
+  void note_progress(base::Time now);
+  [[nodiscard]] base::Time silence_deadline() const;
+  [[nodiscard]] base::Time paths_deadline() const;
+  [[nodiscard]] base::Outgoing transmit_probe(base::MutableBytes buffer);
+  [[nodiscard]] base::Outgoing send_direct(nat::PairId id, const quic::Batch& batch);
+  [[nodiscard]] quic::PathId label_of(nat::PairId pair) const;
 
   Role role_;
   SessionConfig config_;
@@ -182,6 +268,22 @@ class Session final : private quic::Handler {
   wire::MessageReader control_;
   std::unique_ptr<quic::Connection> connection_;
   std::unordered_map<StreamId, Flow> flows_;
+
+  std::optional<nat::Prober> prober_;
+  std::vector<nat::Candidate> candidates_;
+  bool control_open_ = false;
+  nat::PairId direct_ = 0;  // the pair in use; 0: the relay
+  // ngtcp2's names for pairs. The Agent makes one for each move, the Connector one for each pair.
+  std::map<quic::PathId, nat::PairId> pair_of_label_;
+  struct Move {
+    nat::PairId pair = 0;
+    base::Time until;
+  };
+  std::optional<Move> move_;  // a validated migration under way
+  base::Time may_upgrade_at_{};
+  SwitchReason reason_ = SwitchReason::proven;  // of the move that is being made
+  base::Time unanswered_since_ = base::never;   // directly sent, and nothing heard since
+  std::deque<PathSwitch> switches_;
   base::Time now_{};  // of the call in progress, for callbacks
   base::Time ready_since_{};
   bool wants_transmit_ = false;

@@ -54,6 +54,8 @@ ProcessPlan plan_agent(const QuickstartFolder& folder, const std::string& progra
                        const std::vector<config::Service>& services) {
   ProcessPlan plan = plan_daemon(folder, programs, agent_process, "ztna-agent");
   append_node(plan, intermediate);
+  // Within one machine a direct path is no feat, and the relay would have nothing to show.
+  append(plan, {"--no-p2p"});
   for (const config::Service& service : services) {
     const config::Forward forward{service.transport, base::Address::v4({127, 0, 0, 1}, 0),
                                   service.name};

@@ -92,18 +92,44 @@ std::string loss(const Json& session) {
   return percent.data();
 }
 
+// The last moves between paths, of all sessions, the newest first.
+std::string switches_of_node(const Json& status) {
+  constexpr std::size_t shown = 8;
+  std::vector<std::pair<double, Row>> all;
+  for (const Json& session : list(status, "sessions")) {
+    for (const Json& change : list(session, "switches")) {
+      const double ago = number(change, "ago_s").value_or(0);
+      all.push_back(
+          {ago,
+           {format_age(static_cast<std::uint64_t>(ago)) + " ago", short_name(text(session, "with")),
+            text(change, "from") + " → " + text(change, "to"), text(change, "peer"),
+            text(change, "reason"), ms(change, "rtt_ms")}});
+    }
+  }
+  if (all.empty()) return {};
+  std::ranges::stable_sort(all, {}, &std::pair<double, Row>::first);
+  Rows rows;
+  for (auto& [ago, row] : all) {
+    if (rows.size() < shown) rows.push_back(std::move(row));
+  }
+  return section("path switches", {"WHEN", "WITH", "MOVE", "PEER", "REASON", "RTT"}, rows);
+}
+
 std::string sessions_of_node(const Json& status) {
   Rows rows;
   for (const Json& session : list(status, "sessions")) {
     rows.push_back({short_name(text(session, "with")), text(session, "state"),
                     text(session, "path") + " via " + text(session, "peer"), ms(session, "rtt_ms"),
-                    loss(session), age(session, "age_s"), text(session, "flows"),
+                    loss(session), age(session, "path_age_s"), text(session, "path_reason"),
+                    text(session, "flows"),
                     octets(session, "bytes_sent") + " / " + octets(session, "bytes_received"),
                     text(session, "id").substr(0, 8)});
   }
-  return section(
-      "sessions",
-      {"WITH", "STATE", "PATH", "RTT", "LOSS", "SINCE", "FLOWS", "SENT / RECEIVED", "ID"}, rows);
+  return section("sessions",
+                 {"WITH", "STATE", "PATH", "RTT", "LOSS", "SINCE", "WHY", "FLOWS",
+                  "SENT / RECEIVED", "ID"},
+                 rows) +
+         switches_of_node(status);
 }
 
 std::string instances(const Json& service) {

@@ -264,12 +264,14 @@ class World:
         return daemon
 
     def agent(self, name: str, *flags: str, wait: bool = True, health: str = "off", prefix=(),
-              daemon_name: str | None = None) -> Daemon:
+              daemon_name: str | None = None, direct: bool = False) -> Daemon:
+        """`direct`: may it leave the relay? Between ends on one machine it does so at once."""
         folder = pathlib.Path(self.path(f"agent-{name}"))
         if not folder.exists():
             self.issue("agent", name)
         daemon = self.daemon("ztna-agent", daemon_name or f"agent-{name}", *self.uplink_flags,
-                             "--cert-dir", str(folder), "--health", health, *flags, prefix=prefix)
+                             "--cert-dir", str(folder), "--health", health,
+                             *([] if direct else ["--no-p2p"]), *flags, prefix=prefix)
         if wait:
             daemon.wait_status(lambda s: s["uplinks"][0]["state"] == "up", "an uplink")
         return daemon

@@ -59,13 +59,13 @@ class ConnectorPart::Port final : public FlowPort {
 };
 
 ConnectorPart::ConnectorPart(World& world, connector::EngineConfig config,
-                             std::vector<base::Address> relays)
+                             const base::Address& local, std::vector<base::Address> relays)
     : world_(world), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);
   connector::Handler& self = *this;
   engine_ = std::make_unique<connector::Engine>(std::move(config), self, world.wall());
-  engine_->node().add_socket(0, base::Family::v4);
+  engine_->node().add_socket(0, local);
 }
 
 ConnectorPart::~ConnectorPart() { *alive_ = false; }
@@ -144,13 +144,14 @@ class AgentPart::Port final : public FlowPort {
   FlowId id_;
 };
 
-AgentPart::AgentPart(World& world, agent::EngineConfig config, std::vector<base::Address> relays)
+AgentPart::AgentPart(World& world, agent::EngineConfig config, const base::Address& local,
+                     std::vector<base::Address> relays)
     : world_(world), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);
   agent::Handler& self = *this;
   engine_ = std::make_unique<agent::Engine>(std::move(config), self, world.wall());
-  engine_->node().add_socket(0, base::Family::v4);
+  engine_->node().add_socket(0, local);
 }
 
 AgentPart::~AgentPart() {

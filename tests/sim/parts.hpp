@@ -33,7 +33,8 @@ class IntermediatePart final : public Part {
 class ConnectorPart final : public Part, private connector::Handler {
  public:
   // `relay`: what every Intermediate's name resolves to, in their order.
-  ConnectorPart(World& world, connector::EngineConfig config, std::vector<base::Address> relays);
+  ConnectorPart(World& world, connector::EngineConfig config, const base::Address& local,
+                std::vector<base::Address> relays);
   ~ConnectorPart() override;
   void receive(const base::Incoming& packet, Time now) override;
   void expire(Time now) override;
@@ -65,7 +66,8 @@ class ConnectorPart final : public Part, private connector::Handler {
 
 class AgentPart final : public Part, private agent::Handler {
  public:
-  AgentPart(World& world, agent::EngineConfig config, std::vector<base::Address> relays);
+  AgentPart(World& world, agent::EngineConfig config, const base::Address& local,
+            std::vector<base::Address> relays);
   ~AgentPart() override;
   void receive(const base::Incoming& packet, Time now) override;
   void expire(Time now) override;

@@ -89,6 +89,7 @@ node::NodeConfig Scene::node_config(const std::vector<std::size_t>& uses) const 
     node.intermediates.push_back({"relay-" + std::to_string(index) + ".example", 4433});
   }
   node.version = "sim";
+  node.direct_paths = options_.direct_paths;
   return node;
 }
 
@@ -112,6 +113,7 @@ void Scene::add_connector(std::size_t index) {
     }
     config.services.push_back({"udp-echo", Protocol::udp, {"127.0.0.1", 27960}});
     return std::make_unique<ConnectorPart>(world, std::move(config),
+                                           connectors.at(index)->address(),
                                            addresses(options_.connector_uses));
   });
 }
@@ -124,7 +126,9 @@ void Scene::add_agent(std::size_t index) {
     agent::EngineConfig config;
     config.node = node_config(options_.agent_uses);
     config.node.credentials = agent_credentials_.at(index);
-    return std::make_unique<AgentPart>(world, std::move(config), addresses(options_.agent_uses));
+    config.direct_only = options_.direct_only;
+    return std::make_unique<AgentPart>(world, std::move(config), agents.at(index)->address(),
+                                       addresses(options_.agent_uses));
   });
 }
 

@@ -34,7 +34,9 @@ struct SceneOptions {
   std::size_t agents = 1;         // "agent-0" …, at most 3
   // Which Intermediates they are told of, in this order; empty: all.
   std::vector<std::size_t> connector_uses = {}, agent_uses = {};
-  std::string policy = "";  // empty: everyone may reach and offer everything but "secret"
+  bool direct_paths = false;  // the network of scenes is flat: the direct path is always there
+  bool direct_only = false;   // of Agents
+  std::string policy = "";    // empty: everyone may reach and offer everything but "secret"
   intermediate::AdmissionLimits admission = {};
   intermediate::BrokerLimits broker = {};
 };

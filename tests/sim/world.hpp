@@ -112,6 +112,11 @@ class World {
   // Sees each packet before the network does; false drops it.
   std::function<bool(const Machine& from, const Machine& to, base::BytesView)> filter;
 
+  // A packet that no part has sent, on the way from one machine to another.
+  void inject(Machine& from, Machine& to, base::BytesView packet) {
+    launch(from, to, 0, packet, {});
+  }
+
   // --- what went wrong: promises of the product that were not kept
   void violation(const std::string& text);
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }

@@ -53,7 +53,7 @@ class NodeTest : public ::testing::Test {
       relays.push_back(std::make_unique<FakeIntermediate>(authority().intermediate("relay")));
     }
     node = std::make_unique<Node>(config, owner, base::WallReference{identity::test_now, now});
-    node->add_socket(0, base::Family::v4);
+    node->add_socket(0, base::Address::v4({192, 0, 2, 10}, 4434));
     run(50ms);
     for (const auto& relay : relays) {
       ASSERT_TRUE(relay->registered());

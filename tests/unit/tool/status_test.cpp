@@ -19,7 +19,12 @@ constexpr const char* agent_document = R"J({
   "sessions": [{"id": "0123456789abcdef", "with": "spiffe://example.org/connector/home",
                 "state": "ready", "path": "RELAY", "peer": "relay.example.org:4433", "rtt_ms": 0.31,
                 "flows": 2, "packets_sent": 200, "packets_received": 300, "packets_lost": 1,
-                "bytes_sent": 1500, "bytes_received": 2500000, "age_s": 65}],
+                "bytes_sent": 1500, "bytes_received": 2500000, "age_s": 65, "path_age_s": 60,
+                "path_reason": "doubt",
+                "switches": [{"from": "RELAY", "to": "DIRECT", "peer": "198.51.100.7:4434",
+                              "reason": "proven", "rtt_ms": 0.2, "ago_s": 63.2},
+                             {"from": "DIRECT", "to": "RELAY", "peer": "relay.example.org:4433",
+                              "reason": "doubt", "rtt_ms": 0.31, "ago_s": 60.1}]}],
   "services": [{"name": "web", "protocol": "tcp", "port": 80,
                 "instances": [{"connector": "spiffe://example.org/connector/home", "healthy": true},
                               {"connector": "spiffe://example.org/connector/far", "healthy": false}]},
@@ -45,9 +50,13 @@ TEST(StatusView, AgentOnOnePage) {
       "    relay.example.org:4433  up     12 ms  192.0.2.7:50555  1         -\n"
       "  sessions\n"
       "    WITH            STATE  PATH                              RTT      LOSS    SINCE  "
-      "FLOWS  SENT / RECEIVED  ID\n"
+      "WHY    FLOWS  SENT / RECEIVED  ID\n"
       "    connector/home  ready  RELAY via relay.example.org:4433  0.31 ms  0.50 %  1 m    "
-      "2      1.5 KB / 2.5 MB  01234567\n"
+      "doubt  2      1.5 KB / 2.5 MB  01234567\n"
+      "  path switches\n"
+      "    WHEN     WITH            MOVE            PEER                    REASON  RTT\n"
+      "    1 m ago  connector/home  DIRECT → RELAY  relay.example.org:4433  doubt   0.31 ms\n"
+      "    1 m ago  connector/home  RELAY → DIRECT  198.51.100.7:4434       proven  0.20 ms\n"
       "  services\n"
       "    NAME  PROTOCOL  PORT  OFFERED BY                                 LOCAL ADDRESS\n"
       "    web   tcp       80    connector/home, connector/far (unhealthy)  -\n"

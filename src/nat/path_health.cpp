@@ -1,0 +1,73 @@
+#include "nat/path_health.hpp"
+
+#include <algorithm>
+
+#include "nat/timeouts.hpp"
+
+namespace ztna::nat {
+namespace {
+
+constexpr std::size_t max_flights = 32;  // 3 s of heartbeats 150 ms apart, and some more
+constexpr double loss_gain = 0.1;        // of the moving average
+
+}  // namespace
+
+void PathHealth::sent(const wire::stun::TransactionId& transaction, bool heartbeat, bool large,
+                      base::Time now) {
+  if (flights_.size() >= max_flights) flights_.erase(flights_.begin());
+  flights_.push_back({transaction, now, heartbeat, large, false});
+  last_sent_ = now;
+}
+
+bool PathHealth::answered(const wire::stun::TransactionId& transaction, base::Time now) {
+  const auto found = std::ranges::find(flights_, transaction, &Flight::transaction);
+  if (found == flights_.end()) return false;
+  const Flight flight = *found;
+  flights_.erase(found);
+  const base::Duration sample = now - flight.at;
+  rtt_ = proven() ? (7 * rtt_ + sample) / 8 : sample;
+  if (flight.heartbeat && !flight.missed) loss_ *= 1 - loss_gain;
+  last_answer_ = now;
+  missed_small_ = 0;
+  if (flight.large) missed_large_ = 0;
+  return true;
+}
+
+base::Time PathHealth::overdue_at(const Flight& flight) const {
+  if (flight.missed || !flight.heartbeat) return flight.at + timeouts::answer_patience;
+  return flight.at + 2 * rtt_ + timeouts::answer_slack;
+}
+
+void PathHealth::expire(base::Time now) {
+  for (Flight& flight : flights_) {
+    if (flight.missed || !flight.heartbeat || overdue_at(flight) > now) continue;
+    flight.missed = true;
+    loss_ = loss_ * (1 - loss_gain) + loss_gain;
+    ++(flight.large ? missed_large_ : missed_small_);
+  }
+  std::erase_if(flights_, [now](const Flight& flight) {
+    return now >= flight.at + timeouts::answer_patience && (flight.missed || !flight.heartbeat);
+  });
+}
+
+base::Time PathHealth::next_deadline() const {
+  base::Time at = base::never;
+  for (const Flight& flight : flights_) at = std::min(at, overdue_at(flight));
+  return at;
+}
+
+void PathHealth::restart() {
+  flights_.clear();
+  missed_small_ = missed_large_ = 0;
+}
+
+void PathHealth::forget() {
+  restart();
+  last_answer_ = {};
+}
+
+int PathHealth::missed() const {
+  return std::max(missed_small_ + (missed_large_ > 0 ? 1 : 0), missed_large_);
+}
+
+}  // namespace ztna::nat

@@ -1,0 +1,453 @@
+#include "nat/prober.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "nat/timeouts.hpp"
+
+namespace ztna::nat {
+namespace {
+
+constexpr std::size_t max_pairs = 32;    // the peer's candidates, and where its checks came from
+constexpr std::size_t max_probes = 256;  // waiting to be sent
+// Past one's own NATs (home, carrier) and short of the peer's: one packet for each.
+constexpr std::array<std::uint8_t, 4> opener_ttls{2, 3, 4, 5};
+// Every so many heartbeats one is as large as the session's packets.
+constexpr std::uint32_t large_beat = 4;
+// A request that is no answer to a check of ours may cause one this often.
+constexpr base::Duration trigger_gap = std::chrono::milliseconds(20);
+// And an answer that says "not proven here yet" so many in a round.
+constexpr int max_extra_checks = 8;
+// Missed in a row although packets of the session arrive: one direction is dead.
+constexpr int missed_is_one_way = 4;
+
+// Sequence numbers are compared as RFC 1982 does.
+bool newer(std::uint32_t a, std::uint32_t b) { return static_cast<std::int32_t>(a - b) > 0; }
+
+}  // namespace
+
+Prober::Prober(Config config) : config_(std::move(config)) {}
+
+// --- what is known
+
+std::optional<base::SocketId> Prober::socket_for(const base::Address& remote) const {
+  return remote.is_v4() ? config_.socket_v4 : config_.socket_v6;
+}
+
+Pair* Prober::add_pair(base::SocketId socket, const base::Address& remote, CandidateKind kind) {
+  if (Pair* const known = find(socket, remote)) return known;
+  if (pairs_.size() >= max_pairs) {
+    const auto unused = std::ranges::find_if(pairs_, [this](const Pair& pair) {
+      return !pair.health.proven() && pair.id != used_ && pair.next_check == base::never;
+    });
+    if (unused == pairs_.end()) return nullptr;
+    pairs_.erase(unused);
+  }
+  Pair pair;
+  pair.id = ++last_pair_;
+  pair.socket = socket;
+  pair.remote = remote;
+  pair.kind = kind;
+  pairs_.push_back(std::move(pair));
+  return &pairs_.back();
+}
+
+Pair* Prober::find(base::SocketId socket, const base::Address& remote) {
+  const auto found = std::ranges::find_if(
+      pairs_, [&](const Pair& pair) { return pair.socket == socket && pair.remote == remote; });
+  return found == pairs_.end() ? nullptr : &*found;
+}
+
+const Pair* Prober::pair(PairId id) const {
+  const auto found = std::ranges::find(pairs_, id, &Pair::id);
+  return id == 0 || found == pairs_.end() ? nullptr : &*found;
+}
+
+void Prober::set_own(const std::vector<Candidate>& candidates, base::Time now) {
+  if (own_ == candidates) return;
+  own_ = candidates;
+  // An address of ours may be gone: which one to send from is learnt anew.
+  for (Pair& pair : pairs_) pair.local = {};
+  refresh(now);
+}
+
+void Prober::set_remote(const std::vector<Candidate>& candidates, base::Time now) {
+  remote_ = sanitise(candidates);
+  std::erase_if(remote_, [this](const Candidate& theirs) {
+    return std::ranges::find(own_, theirs.address, &Candidate::address) != own_.end();
+  });
+  for (const Candidate& candidate : remote_) {
+    if (const auto socket = socket_for(candidate.address)) {
+      add_pair(*socket, candidate.address, candidate.kind);
+    }
+  }
+  refresh(now);
+}
+
+void Prober::refresh(base::Time now) {
+  if (!config_.controlling) return;
+  retries_ = 0;
+  const base::Time earliest = rounds_ == 0 ? now : last_round_ + timeouts::round_gap;
+  round_at_ = std::min(round_at_, std::max(now, earliest));
+}
+
+bool Prober::take_round_request(base::Time now) {
+  if (!config_.controlling || now < round_at_ || remote_.empty()) return false;
+  round_at_ = base::never;
+  last_round_ = now;
+  ++rounds_;
+  schedule_retry(now);
+  return true;
+}
+
+void Prober::schedule_retry(base::Time now) {
+  const std::size_t step = std::min(retries_++, timeouts::retry.size() - 1);
+  round_at_ = now + timeouts::retry[step];
+}
+
+void Prober::start_round(base::Time at) {
+  if (!config_.controlling) ++rounds_;
+  openers_at_ = at;
+  const base::Time checks =
+      at + timeouts::opener_lead + (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});
+  for (Pair& pair : pairs_) {
+    const bool wanted = pair.id != used_ && std::ranges::find(remote_, pair.remote,
+                                                              &Candidate::address) != remote_.end();
+    if (!wanted && pair.id != used_ && !pair.health.proven()) continue;
+    pair.burst = 0;
+    pair.extra_checks = 0;
+    pair.next_check = checks;
+  }
+}
+
+void Prober::set_relay(bool available, base::Time now) {
+  relay_available_ = available;
+  relay_.restart();
+  if (available && config_.controlling) {
+    now_ = now;
+    check_relay(now);
+  }
+}
+
+void Prober::use(PairId id, base::Time now) {
+  if (used_ == id) return;
+  used_ = id;
+  doubtful_ = false;
+  for (Pair& pair : pairs_) {
+    if (pair.id != id) continue;
+    pair.health.restart();
+    pair.burst = Pair::no_burst;
+    pair.next_check = base::never;
+    round_at_ = base::never;
+    retries_ = 0;
+  }
+  // Back on the relay: try again soon.
+  if (id == 0) refresh(now);
+}
+
+void Prober::note_packet(PairId id, base::Time now) {
+  const auto found = std::ranges::find(pairs_, id, &Pair::id);
+  if (found != pairs_.end()) found->last_packet = now;
+}
+
+// Heard of lately, after an answer had proven it.
+bool Prober::trusts(const Pair& pair, base::Time now) {
+  return pair.health.proven() && now - pair.last_heard <= timeouts::trust;
+}
+
+bool Prober::looks_dead(const Pair& pair, base::Time now) {
+  const int missed = pair.health.missed();
+  if (missed >= missed_is_one_way) return true;
+  const bool heard =
+      now - pair.last_packet < 2 * pair.health.quality().rtt + timeouts::answer_slack;
+  return missed >= timeouts::missed_is_doubt && !heard;
+}
+
+void Prober::note_active(base::Time now) { active_until_ = now + timeouts::active_for; }
+
+bool Prober::active(base::Time now) const { return now < active_until_; }
+
+// --- doubt
+
+void Prober::suspect(base::Time now) {
+  if (used_ != 0) doubt(now);
+}
+
+void Prober::doubt(base::Time now) {
+  if (doubtful_) return;
+  doubtful_ = true;
+  for (Pair& pair : pairs_) {
+    if (pair.id == used_) hold(pair, now);
+  }
+  // The other end has to know: only the Agent can move the session.
+  if (!config_.controlling && relay_available_) check_relay(now);
+}
+
+void Prober::hold(Pair& pair, base::Time now) {
+  const bool long_ago = now - pair.doubted_at > timeouts::hold_forget;
+  pair.hold = pair.hold == base::Duration{} || long_ago
+                  ? timeouts::hold_first
+                  : std::min(2 * pair.hold, timeouts::hold_max);
+  pair.doubted_at = now;
+  pair.hold_until = now + pair.hold;
+  pair.peer_proven = false;
+}
+
+void Prober::rest(PairId id, base::Time now) {
+  const auto found = std::ranges::find(pairs_, id, &Pair::id);
+  if (found != pairs_.end()) hold(*found, now);
+}
+
+bool Prober::relay_alive() const {
+  return relay_available_ && relay_.missed() < timeouts::missed_is_doubt;
+}
+
+// --- engine: what comes in
+
+bool Prober::receive(const base::Incoming& packet, const wire::stun::Message& message,
+                     base::Time now) {
+  now_ = now;
+  const auto check = read_check(message, config_.their_key.expose());
+  if (!check) {
+    ++counters_.refused;
+    return false;
+  }
+  Pair* pair = find(packet.socket, packet.from);
+  if (pair == nullptr && check->request && checkable(packet.from)) {
+    pair = add_pair(packet.socket, packet.from, CandidateKind::peer_reflexive);
+  }
+  if (pair == nullptr) return true;
+  if (check->request) {
+    on_request(*pair, *check, packet, now);
+  } else {
+    on_answer(*pair, *check, now);
+  }
+  return true;
+}
+
+void Prober::on_request(Pair& pair, const Check& check, const base::Incoming& packet,
+                        base::Time now) {
+  ++counters_.requests;
+  const bool fresh = pair.heard_sequence == 0 || newer(check.state.sequence, pair.heard_sequence);
+  if (pair.health.proven() && !trusts(pair, now)) pair.health.forget();
+  if (fresh) {
+    pair.heard_sequence = check.state.sequence;
+    pair.local = packet.to;
+    pair.last_heard = now;
+    pair.peer_proven = check.state.proven;
+  }
+  Probe probe;
+  probe.socket = pair.socket;
+  probe.to = pair.remote;
+  probe.from = packet.to;
+  std::array<std::uint8_t, max_check> buffer{};
+  const CheckState state{++sequence_, trusts(pair, now), false};
+  const auto answer =
+      write_answer(buffer, check.transaction, state, pair.remote, config_.our_key.expose());
+  probe.packet.assign(answer.begin(), answer.end());
+  push(std::move(probe));
+  // The triggered check of RFC 8445 §7.3.1.4: the peer's packets pass; do ours?
+  if (fresh && !pair.health.proven() && now - pair.health.last_sent() >= trigger_gap) {
+    send_check(pair, false, now);
+  }
+}
+
+void Prober::on_answer(Pair& pair, const Check& check, base::Time now) {
+  if (!pair.health.answered(check.transaction, now)) return;
+  ++counters_.answered;
+  pair.last_heard = now;
+  pair.peer_proven = check.state.proven;
+  // Proven here: the burst has done its work. The peer learns it from one more check.
+  if (pair.burst != Pair::no_burst && pair.peer_proven) {
+    pair.burst = Pair::no_burst;
+    pair.next_check = base::never;
+  } else if (!pair.peer_proven && ++pair.extra_checks <= max_extra_checks) {
+    send_check(pair, false, now);
+  }
+  if (pair.id == used_) doubtful_ = false;
+}
+
+bool Prober::receive_relayed(const wire::stun::Message& message, base::Time now) {
+  now_ = now;
+  const auto check = read_check(message, config_.their_key.expose());
+  if (!check) {
+    ++counters_.refused;
+    return false;
+  }
+  if (!check->request) {
+    if (relay_.answered(check->transaction, now)) ++counters_.relay_answered;
+    return true;
+  }
+  ++counters_.relay_requests;
+  if (relay_heard_sequence_ == 0 || newer(check->state.sequence, relay_heard_sequence_)) {
+    relay_heard_sequence_ = check->state.sequence;
+    if (check->state.doubt && used_ != 0) doubt(now);
+  }
+  Probe probe;
+  probe.relay = true;
+  std::array<std::uint8_t, max_check> buffer{};
+  const auto answer = write_answer(buffer, check->transaction, {++sequence_, true, doubtful_}, {},
+                                   config_.our_key.expose());
+  probe.packet.assign(answer.begin(), answer.end());
+  push(std::move(probe));
+  return true;
+}
+
+// --- engine: what goes out
+
+void Prober::push(Probe probe) {
+  if (probe.packet.empty() || probes_.size() >= max_probes) return;
+  ++(probe.relay ? counters_.relay_sent : counters_.sent);
+  probes_.push_back(std::move(probe));
+}
+
+bool Prober::next(Probe& probe) {
+  if (probes_.empty()) return false;
+  probe = std::move(probes_.front());
+  probes_.pop_front();
+  return true;
+}
+
+void Prober::send_openers(const Pair& pair, base::Time now) {
+  // In one LAN there is no NAT to open, and the peer would get them.
+  const bool near = std::ranges::any_of(
+      own_, [&](const Candidate& own) { return same_prefix(own.address, pair.remote); });
+  if (near) return;
+  for (const std::uint8_t ttl : opener_ttls) {
+    Probe probe;
+    probe.socket = pair.socket;
+    probe.to = pair.remote;
+    probe.from = pair.local;
+    probe.ttl = ttl;
+    std::array<std::uint8_t, max_check> buffer{};
+    // Where no NAT is near, one may arrive: it is a check like any other.
+    const auto packet =
+        write_request(buffer, make_transaction(config_.tag, *config_.random), config_.session,
+                      {++sequence_, trusts(pair, now), false}, 0, config_.our_key.expose());
+    probe.packet.assign(packet.begin(), packet.end());
+    push(std::move(probe));
+  }
+  now_ = now;
+}
+
+void Prober::send_check(Pair& pair, bool heartbeat, base::Time now) {
+  const bool large = heartbeat && ++pair.beats % large_beat == 0 && packet_size_ > max_check;
+  base::Bytes buffer(large ? packet_size_ + max_check : max_check);
+  const auto transaction = make_transaction(config_.tag, *config_.random);
+  const auto packet =
+      write_request(buffer, transaction, config_.session, {++sequence_, trusts(pair, now), false},
+                    large ? packet_size_ : 0, config_.our_key.expose());
+  buffer.resize(packet.size());
+  pair.health.sent(transaction, heartbeat, large, now);
+  Probe probe;
+  probe.socket = pair.socket;
+  probe.to = pair.remote;
+  probe.from = pair.local;
+  probe.packet = std::move(buffer);
+  push(std::move(probe));
+}
+
+void Prober::check_relay(base::Time now) {
+  const auto transaction = make_transaction(config_.tag, *config_.random);
+  std::array<std::uint8_t, max_check> buffer{};
+  const auto packet = write_request(buffer, transaction, config_.session,
+                                    {++sequence_, true, doubtful_}, 0, config_.our_key.expose());
+  relay_.sent(transaction, true, false, now);
+  Probe probe;
+  probe.relay = true;
+  probe.packet.assign(packet.begin(), packet.end());
+  push(std::move(probe));
+}
+
+// The Agent keeps the path in use alive; while data moves, each end watches it for itself.
+bool Prober::keeps_alive(const Pair& pair, base::Time now) const {
+  if (pair.id != used_) return false;
+  return config_.controlling || active(now) || pair.health.missed() > 0;
+}
+
+base::Time Prober::heartbeat_at(const Pair& pair, base::Time now) const {
+  if (!keeps_alive(pair, now)) return base::never;
+  if (active(now) || pair.health.missed() > 0) {
+    return pair.health.last_sent() + timeouts::heartbeat_active;
+  }
+  return std::max(pair.health.last_sent(), pair.last_heard) + timeouts::heartbeat_idle;
+}
+
+base::Time Prober::relay_heartbeat_at(base::Time now) const {
+  if (!relay_available_) return base::never;
+  if (!config_.controlling) {
+    // Until the Agent has moved away it is told again and again.
+    return doubtful_ ? relay_.last_sent() + timeouts::heartbeat_active : base::never;
+  }
+  if (relay_.missed() > 0) return relay_.last_sent() + timeouts::heartbeat_active;
+  return relay_.last_sent() +
+         (active(now) ? timeouts::relay_heartbeat_active : timeouts::relay_heartbeat_idle);
+}
+
+void Prober::expire(base::Time now) {
+  now_ = now;
+  if (now >= openers_at_) {
+    openers_at_ = base::never;
+    for (const Pair& pair : pairs_) {
+      if (pair.burst == 0 && !pair.health.proven()) send_openers(pair, now);
+    }
+  }
+  for (Pair& pair : pairs_) {
+    pair.health.expire(now);
+    if (now >= pair.next_check) {
+      send_check(pair, false, now);
+      ++pair.burst;
+      const bool more = pair.burst < timeouts::burst.size();
+      pair.next_check = more ? now + timeouts::burst.at(pair.burst) : base::never;
+      if (!more) pair.burst = Pair::no_burst;
+    }
+    if (now >= heartbeat_at(pair, now)) send_check(pair, true, now);
+    if (pair.id == used_ && looks_dead(pair, now)) doubt(now);
+  }
+  relay_.expire(now);
+  if (now >= relay_heartbeat_at(now)) check_relay(now);
+}
+
+base::Time Prober::next_deadline() const {
+  base::Time at = std::min({openers_at_, relay_.next_deadline(), relay_heartbeat_at(now_)});
+  if (!remote_.empty()) at = std::min(at, round_at_);
+  for (const Pair& pair : pairs_) {
+    at = std::min({at, pair.next_check, pair.health.next_deadline(), heartbeat_at(pair, now_)});
+  }
+  return at;
+}
+
+// --- answers
+
+PairId Prober::trusted(base::SocketId socket, const base::Address& from, base::Time now) const {
+  for (const Pair& pair : pairs_) {
+    if (pair.socket != socket || pair.remote != from) continue;
+    return trusts(pair, now) ? pair.id : 0;
+  }
+  return 0;
+}
+
+PairId Prober::better(base::Time now) const {
+  const Pair* const current = used();
+  PathQuality best = current != nullptr ? current->health.quality() : relay_.quality();
+  // An unmeasured or silent relay is no reason to stay.
+  bool leave_relay = current == nullptr && (!relay_alive() || !relay_.proven());
+  bool on_relay = current == nullptr;
+  PairId choice = 0;
+  for (const Pair& pair : pairs_) {
+    const bool usable = pair.id != used_ && pair.health.proven() && pair.peer_proven &&
+                        now - pair.health.last_answer() <= timeouts::fresh &&
+                        now >= pair.hold_until;
+    if (!usable) continue;
+    const PathQuality quality = pair.health.quality();
+    const bool better =
+        leave_relay || (on_relay ? direct_is_better(best, quality) : clearly_better(best, quality));
+    if (!better) continue;
+    choice = pair.id;
+    best = quality;
+    leave_relay = on_relay = false;
+  }
+  return choice;
+}
+
+}  // namespace ztna::nat

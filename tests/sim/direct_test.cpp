@@ -1,0 +1,135 @@
+// Sessions that move to a direct path and back.
+#include <gtest/gtest.h>
+
+#include "sim/scene.hpp"
+
+namespace ztna::sim {
+namespace {
+
+using session::PathKind;
+
+const std::vector<std::string> none;
+
+class Direct : public testing::Test {
+ protected:
+  static bool on_direct(Scene& scene) {
+    const auto sessions = scene.agent().engine().node().sessions();
+    const auto theirs = scene.connector().engine().node().sessions();
+    return sessions.size() == 1 && theirs.size() == 1 &&
+           sessions[0]->path_kind() == PathKind::direct &&
+           theirs[0]->path_kind() == PathKind::direct;
+  }
+  static bool between_nodes(const Scene& scene, const Machine& from, const Machine& to) {
+    return &from != scene.relay && &to != scene.relay;
+  }
+};
+
+TEST_F(Direct, SessionsMoveThereByThemselves) {
+  Scene scene({.direct_paths = true});
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open({.service = "source", .size = 2'000'000});
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 2s));
+  ASSERT_TRUE(scene.finish(client));
+  EXPECT_TRUE(client.complete()) << client.text();
+  EXPECT_EQ(scene.world.violations(), none);
+}
+
+// Nobody is told: the direct way swallows everything from one moment to the next.
+TEST_F(Direct, ADownloadGoesOnOverTheRelayWhenTheDirectPathDies) {
+  Scene scene({.direct_paths = true});
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open(
+      {.service = "source", .size = 4'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 2s));
+  scene.world.idle(500ms);
+  scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView) {
+    return !between_nodes(scene, from, to);
+  };
+  const Time cut = scene.world.now();
+  const auto sessions = scene.agent().engine().node().sessions();
+  ASSERT_TRUE(scene.world.run([&] { return sessions.at(0)->path_kind() == PathKind::relay; }, 2s));
+  EXPECT_LE(scene.world.now() - cut, 600ms);
+  ASSERT_TRUE(scene.finish(client));
+  EXPECT_TRUE(client.complete()) << client.text();
+  EXPECT_EQ(scene.world.violations(), none);
+}
+
+// The relay may go when a direct path is there; nothing notices.
+TEST_F(Direct, TrafficGoesOnWithoutTheIntermediate) {
+  Scene scene({.direct_paths = true});
+  ASSERT_TRUE(scene.settle());
+  ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 5s));
+  scene.relay->kill();
+  scene.world.idle(100s);
+  Client& client = scene.open({.service = "source", .size = 1'000'000});
+  ASSERT_TRUE(scene.finish(client));
+  EXPECT_TRUE(client.complete()) << client.text();
+  EXPECT_TRUE(on_direct(scene));
+}
+
+TEST_F(Direct, ItReturnsWhenTheDirectPathDoes) {
+  Scene scene({.direct_paths = true});
+  ASSERT_TRUE(scene.settle());
+  ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 5s));
+  scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView) {
+    return !between_nodes(scene, from, to);
+  };
+  const auto sessions = scene.agent().engine().node().sessions();
+  ASSERT_TRUE(scene.world.run([&] { return sessions.at(0)->path_kind() == PathKind::relay; }, 20s));
+  scene.world.idle(100s);
+  scene.world.filter = nullptr;
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 65s));
+}
+
+// What an eavesdropper sends from an address of its own, a copy of anything it saw, moves nothing.
+TEST_F(Direct, AReplayFromElsewhereMovesNothing) {
+  Scene scene({.direct_paths = true});
+  Machine& thief = scene.world.add_machine("thief", base::Address::v4({203, 0, 113, 99}, 4434));
+  ASSERT_TRUE(scene.settle());
+  std::size_t stolen = 0;
+  scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView packet) {
+    if (&from == &thief || &to == &thief || !between_nodes(scene, from, to)) return true;
+    ++stolen;
+    base::Bytes copy(packet.begin(), packet.end());
+    Machine& victim = const_cast<Machine&>(to);
+    scene.world.after(1ms, [&, copy] { scene.world.inject(thief, victim, copy); });
+    return true;
+  };
+  Client& client = scene.open(
+      {.service = "source", .size = 1'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+  ASSERT_TRUE(scene.finish(client));
+  EXPECT_TRUE(client.complete()) << client.text();
+  EXPECT_GT(stolen, 100u);
+  ASSERT_TRUE(on_direct(scene));
+  EXPECT_EQ(scene.agent().engine().node().sessions().at(0)->direct_pair()->remote,
+            scene.connectors.at(0)->address());
+  EXPECT_EQ(scene.connector().engine().node().sessions().at(0)->direct_pair()->remote,
+            scene.agents.at(0)->address());
+  for (const auto& pair : scene.connector().engine().node().sessions().at(0)->prober()->pairs()) {
+    EXPECT_TRUE(pair.remote != thief.address() || !pair.health.proven());
+  }
+}
+
+TEST_F(Direct, DirectOnlyNeedsNoRelayForFlowsAndEndsThemWithThePath) {
+  Scene scene({.direct_paths = true, .direct_only = true});
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open(
+      {.service = "source", .size = 8'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+  ASSERT_TRUE(scene.world.run([&] { return client.received() > 0; }, 5s));
+  EXPECT_TRUE(on_direct(scene));
+  scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView) {
+    return !between_nodes(scene, from, to);
+  };
+  ASSERT_TRUE(scene.finish(client, 5s));
+  EXPECT_FALSE(client.complete());
+  // And without any direct path, a flow ends with a reason in ten seconds.
+  Client& second = scene.open({.size = 100});
+  ASSERT_TRUE(scene.finish(second, 11s));
+  EXPECT_FALSE(second.complete());
+  EXPECT_NE(second.text().find("--direct-only"), std::string::npos) << second.text();
+}
+
+}  // namespace
+}  // namespace ztna::sim

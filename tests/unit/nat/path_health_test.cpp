@@ -1,0 +1,83 @@
+#include "nat/path_health.hpp"
+
+#include <gtest/gtest.h>
+
+#include "nat/timeouts.hpp"
+
+namespace ztna::nat {
+namespace {
+
+using namespace std::chrono_literals;
+
+wire::stun::TransactionId id(std::uint8_t number) {
+  wire::stun::TransactionId id;
+  id.octets.fill(number);
+  return id;
+}
+
+const base::Time t0{base::Duration(1000s)};
+
+TEST(PathHealth, AnAnswerToACheckProvesIt) {
+  PathHealth health;
+  EXPECT_FALSE(health.proven());
+  health.sent(id(1), false, false, t0);
+  EXPECT_FALSE(health.proven());
+  ASSERT_TRUE(health.answered(id(1), t0 + 30ms));
+  EXPECT_TRUE(health.proven());
+  EXPECT_EQ(health.quality().rtt, base::Duration(30ms));
+}
+
+// Nobody can answer what was not asked, nor twice.
+TEST(PathHealth, OnlyWhatIsInFlightCounts) {
+  PathHealth health;
+  EXPECT_FALSE(health.answered(id(1), t0));
+  health.sent(id(1), false, false, t0);
+  EXPECT_FALSE(health.answered(id(2), t0));
+  ASSERT_TRUE(health.answered(id(1), t0 + 1ms));
+  EXPECT_FALSE(health.answered(id(1), t0 + 2ms));
+}
+
+TEST(PathHealth, HeartbeatsAreMissedAfterTwoRoundTripsAndTheSlack) {
+  PathHealth health;
+  health.sent(id(1), false, false, t0);
+  ASSERT_TRUE(health.answered(id(1), t0 + 50ms));
+  health.sent(id(2), true, false, t0 + 1s);
+  const base::Time overdue = t0 + 1s + 2 * 50ms + timeouts::answer_slack;
+  EXPECT_EQ(health.next_deadline(), overdue);
+  health.expire(overdue - 1ns);
+  EXPECT_EQ(health.missed(), 0);
+  health.expire(overdue);
+  EXPECT_EQ(health.missed(), 1);
+  // One that comes late after all ends the doubt and still counts as late.
+  ASSERT_TRUE(health.answered(id(2), overdue + 1ms));
+  EXPECT_EQ(health.missed(), 0);
+  EXPECT_GT(health.quality().loss, 0);
+}
+
+// An MTU that shrank: small heartbeats are answered, large ones are not.
+TEST(PathHealth, LargeHeartbeatsAreCountedByThemselves) {
+  PathHealth health;
+  health.sent(id(1), false, false, t0);
+  ASSERT_TRUE(health.answered(id(1), t0 + 10ms));
+  base::Time now = t0;
+  for (std::uint8_t n = 2; n < 6; n += 2) {
+    now += 1s;
+    health.sent(id(n), true, true, now);
+    health.sent(id(n + 1), true, false, now);
+    ASSERT_TRUE(health.answered(id(n + 1), now + 10ms));
+    health.expire(now + 500ms);
+  }
+  EXPECT_EQ(health.missed(), 2);
+}
+
+TEST(PathHealth, RoundsOfChecksWithoutAnswerAreNotLoss) {
+  PathHealth health;
+  health.sent(id(1), false, false, t0);
+  health.expire(t0 + 10s);
+  EXPECT_EQ(health.missed(), 0);
+  EXPECT_EQ(health.quality().loss, 0);
+  EXPECT_EQ(health.next_deadline(), base::never);
+}
+
+}  // namespace
+}  // namespace ztna::nat

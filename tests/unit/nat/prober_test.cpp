@@ -1,0 +1,221 @@
+#include "nat/prober.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+
+#include "nat/timeouts.hpp"
+#include "sim/seeded_random.hpp"
+
+namespace ztna::nat {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Two Probers with a network between them that has no NAT, and a relay.
+class ProberTest : public testing::Test {
+ protected:
+  static Prober::Config config(bool controlling, base::Random& random) {
+    Prober::Config config;
+    config.controlling = controlling;
+    sim::SeededRandom keys{3};
+    config.session = base::SessionId::make(keys);
+    config.our_key = secret(controlling ? 1 : 2);
+    config.their_key = secret(controlling ? 2 : 1);
+    config.tag = controlling ? 100 : 200;
+    config.random = &random;
+    config.socket_v4 = 0;
+    return config;
+  }
+  static base::Secret<32> secret(std::uint8_t octet) {
+    base::Secret<32> key;
+    std::ranges::fill(key.expose(), octet);
+    return key;
+  }
+
+  void SetUp() override {
+    agent.set_relay(true, now);
+    connector.set_relay(true, now);
+    agent.set_remote({{CandidateKind::host, connector_address}}, now);
+    connector.set_remote({{CandidateKind::host, agent_address}}, now);
+  }
+
+  // What one has to say reaches the other at once; `direct`: may it pass directly?
+  void exchange() {
+    for (bool more = true; more;) {
+      more = pass(agent, connector, agent_address, connector_address);
+      more = pass(connector, agent, connector_address, agent_address) || more;
+    }
+  }
+  bool pass(Prober& from, Prober& to, const base::Address& source, const base::Address& target) {
+    Probe probe;
+    bool any = false;
+    while (from.next(probe)) {
+      any = true;
+      sent.push_back(probe);
+      const auto message = wire::stun::Message::parse(probe.packet);
+      if (!message) {
+        ADD_FAILURE() << "not STUN";
+        continue;
+      }
+      if (probe.relay) {
+        EXPECT_TRUE(to.receive_relayed(*message, now));
+      } else if (direct_works && probe.ttl == 0 && probe.to == target) {
+        EXPECT_TRUE(to.receive({0, source, target, 0, probe.packet}, *message, now));
+      }
+    }
+    return any;
+  }
+  void round() {
+    ASSERT_TRUE(agent.take_round_request(now));
+    agent.start_round(now);
+    connector.start_round(now);
+  }
+  void advance(base::Duration time) {
+    for (const base::Time end = now + time; now < end;) {
+      now = std::min(end, std::min(agent.next_deadline(), connector.next_deadline()));
+      agent.expire(now);
+      connector.expire(now);
+      exchange();
+    }
+  }
+
+  base::Time now{base::Duration(1000s)};
+  sim::SeededRandom random{5};
+  const base::Address agent_address = *base::Address::parse("192.0.2.1:40000");
+  const base::Address connector_address = *base::Address::parse("198.51.100.1:4434");
+  Prober agent{config(true, random)}, connector{config(false, random)};
+  bool direct_works = true;
+  std::vector<Probe> sent;
+};
+
+TEST_F(ProberTest, ARoundProvesAPathAtBothEnds) {
+  EXPECT_EQ(agent.better(now), 0u);
+  round();
+  advance(300ms);
+  const PairId pair = agent.better(now);
+  ASSERT_NE(pair, 0u);
+  EXPECT_EQ(agent.pair(pair)->remote, connector_address);
+  EXPECT_EQ(agent.trusted(0, connector_address, now), pair);
+  EXPECT_NE(connector.trusted(0, agent_address, now), 0u);
+}
+
+// RFC 8445 leaves it open; here an opener must never reach a far peer's NAT before its own mapping
+// is there, so the first ones to leave die on the way.
+TEST_F(ProberTest, OpenersLeaveBeforeChecks) {
+  round();
+  advance(300ms);
+  std::size_t first_check = sent.size(), last_opener = 0;
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    if (sent[i].relay) continue;
+    if (sent[i].ttl != 0) last_opener = i;
+    if (sent[i].ttl == 0) first_check = std::min(first_check, i);
+  }
+  EXPECT_GT(last_opener, 0u);
+  EXPECT_LT(last_opener, first_check);
+}
+
+TEST_F(ProberTest, NothingIsTrustedThatDidNotAnswer) {
+  direct_works = false;
+  round();
+  advance(3s);
+  EXPECT_EQ(agent.better(now), 0u);
+  EXPECT_EQ(agent.trusted(0, connector_address, now), 0u);
+  EXPECT_EQ(connector.trusted(0, agent_address, now), 0u);
+}
+
+// An authentic request, captured and sent again from elsewhere, makes no address trusted.
+TEST_F(ProberTest, AReplayedRequestProvesNothing) {
+  round();
+  advance(300ms);
+  const base::Address thief = *base::Address::parse("203.0.113.66:666");
+  const std::vector<Probe> seen = sent;
+  for (const Probe& probe : seen) {
+    if (probe.relay || probe.to != connector_address) continue;
+    const auto message = wire::stun::Message::parse(probe.packet);
+    std::ignore = connector.receive({0, thief, connector_address, 0, probe.packet}, *message, now);
+    EXPECT_EQ(connector.trusted(0, thief, now), 0u);
+  }
+  // Also not when the thief lets the honest Agent answer what was sent to the thief: the answer
+  // comes from the Agent's address.
+  advance(1s);
+  EXPECT_EQ(connector.trusted(0, thief, now), 0u);
+}
+
+TEST_F(ProberTest, TrustEndsWithSilence) {
+  round();
+  advance(300ms);
+  ASSERT_NE(connector.trusted(0, agent_address, now), 0u);
+  EXPECT_EQ(connector.trusted(0, agent_address, now + timeouts::trust + 1s), 0u);
+}
+
+TEST_F(ProberTest, ADeadPathInUseIsDoubtedWithinTwoHeartbeats) {
+  round();
+  advance(300ms);
+  const PairId pair = agent.better(now);
+  ASSERT_NE(pair, 0u);
+  agent.use(pair, now);
+  agent.note_active(now);
+  advance(200ms);
+  EXPECT_FALSE(agent.doubtful());
+  direct_works = false;
+  const base::Time dead = now;
+  while (!agent.doubtful() && now < dead + 5s) {
+    agent.note_active(now);
+    advance(10ms);
+  }
+  EXPECT_LE(now - dead, 2 * timeouts::heartbeat_active + timeouts::answer_slack + 20ms);
+  // And it is left alone for a while, even when it answers again.
+  direct_works = true;
+  agent.use(0, now);
+  EXPECT_EQ(agent.better(now), 0u);
+}
+
+// The Connector cannot move the session; it says so over the relay.
+TEST_F(ProberTest, TheConnectorsDoubtReachesTheAgent) {
+  round();
+  advance(300ms);
+  const PairId pair = agent.better(now);
+  ASSERT_NE(pair, 0u);
+  agent.use(pair, now);
+  connector.use(connector.trusted(0, agent_address, now), now);
+  connector.suspect(now);
+  exchange();
+  EXPECT_TRUE(agent.doubtful());
+}
+
+TEST_F(ProberTest, RoundsThatFindNothingComeAgainAfter5And15And35Seconds) {
+  direct_works = false;
+  std::vector<base::Time> rounds;
+  const base::Time start = now;
+  while (now < start + 180s) {
+    if (agent.take_round_request(now)) rounds.push_back(now);
+    advance(100ms);
+  }
+  ASSERT_GE(rounds.size(), 5u);
+  EXPECT_NEAR(base::to_ms(rounds[1] - rounds[0]), 5000, 200);
+  EXPECT_NEAR(base::to_ms(rounds[2] - rounds[1]), 15000, 200);
+  EXPECT_NEAR(base::to_ms(rounds[3] - rounds[2]), 35000, 200);
+  EXPECT_NEAR(base::to_ms(rounds[4] - rounds[3]), 60000, 200);
+}
+
+// A hostile peer that sends from thousands of addresses costs no more memory.
+TEST_F(ProberTest, PairsAreBounded) {
+  base::Bytes packet(max_check);
+  sim::SeededRandom hostile{9};
+  for (std::uint16_t port = 1; port < 3000; ++port) {
+    const auto message =
+        write_request(packet, make_transaction(1, hostile), config(true, random).session,
+                      {port, false, false}, 0, secret(1).expose());
+    const base::Address from = agent_address.with_port(port);
+    std::ignore = connector.receive({0, from, connector_address, 0, message},
+                                    *wire::stun::Message::parse(message), now);
+    Probe probe;
+    while (connector.next(probe)) {
+    }
+  }
+  EXPECT_LE(connector.pairs().size(), 32u);
+}
+
+}  // namespace
+}  // namespace ztna::nat
