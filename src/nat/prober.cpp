@@ -106,7 +106,13 @@ void Prober::schedule_retry(base::Time now) {
 }
 
 void Prober::start_round(base::Time at) {
-  if (!config_.controlling) ++rounds_;
+  if (!config_.controlling) {
+    // The peer says when, and whereto: without a limit it could have others flooded by us. An
+    // honest one keeps to round_gap; the network may bring two of its requests closer together.
+    if (rounds_ > 0 && at < last_round_ + timeouts::round_gap / 2) return;
+    last_round_ = at;
+    ++rounds_;
+  }
   openers_at_ = at;
   const base::Time checks =
       at + timeouts::opener_lead + (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});

@@ -90,7 +90,8 @@ class Prober {
   void suspect(base::Time now);
   // Addresses changed here or there: a round is due.
   void refresh(base::Time now);
-  // Openers and checks to every candidate, from `at` on.
+  // Openers and checks to every candidate, from `at` on. Not controlling: ignored when it comes too
+  // soon after the one before.
   void start_round(base::Time at);
 
   // --- engine

@@ -199,6 +199,14 @@ TEST_F(ProberTest, RoundsThatFindNothingComeAgainAfter5And15And35Seconds) {
   EXPECT_NEAR(base::to_ms(rounds[4] - rounds[3]), 60000, 200);
 }
 
+// A hostile Agent that asks for rounds without end makes the Connector send no more than two a
+// second.
+TEST_F(ProberTest, RoundsThatThePeerAsksForAreLimited) {
+  for (const base::Time start = now; now < start + 10s; now += 10ms) connector.start_round(now);
+  EXPECT_LE(connector.rounds(), 21u);
+  EXPECT_GE(connector.rounds(), 10u);
+}
+
 // A hostile peer that sends from thousands of addresses costs no more memory.
 TEST_F(ProberTest, PairsAreBounded) {
   base::Bytes packet(max_check);
