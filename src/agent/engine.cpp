@@ -507,12 +507,25 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text) {
   if (why != FlowEnd::finished && why != FlowEnd::reset) {
     failures_.push_back({id, flow.service, text, why, now_});
     if (failures_.size() > max_failures) failures_.pop_front();
-    notices_.push_back(
-        {true,
-         "Flow failed",
-         {{"service", flow.service}, {"reason", std::string(to_string(why))}, {"detail", text}}});
+    tell_failure(flow.service, why, text);
   }
   handler_.on_flow_ended(id, why, text);
+}
+
+// A program that does not give up, or many at once, must not fill the log.
+void Engine::tell_failure(const std::string& service, FlowEnd why, const std::string& text) {
+  if (!failure_notices_.take(1, now_)) {
+    ++failures_untold_;
+    return;
+  }
+  node::Notice notice{
+      true,
+      "Flow failed",
+      {{"service", service}, {"reason", std::string(to_string(why))}, {"detail", text}}};
+  if (failures_untold_ > 0) {
+    notice.fields.emplace_back("suppressed", std::to_string(std::exchange(failures_untold_, 0)));
+  }
+  notices_.push_back(std::move(notice));
 }
 
 // --- uplinks

@@ -20,6 +20,7 @@
 
 #include "agent/catalog.hpp"
 #include "base/deadline_queue.hpp"
+#include "base/token_bucket.hpp"
 #include "node/node.hpp"
 #include "node/notice.hpp"
 #include "session/flow.hpp"
@@ -163,6 +164,7 @@ class Engine final : private node::NodeOwner {
   // What was asked there gets no answer any more.
   void ask_again(const node::Uplink& uplink);
   void end(FlowId id, FlowEnd why, const std::string& text);
+  void tell_failure(const std::string& service, FlowEnd why, const std::string& text);
   [[nodiscard]] std::vector<Candidate> candidates() const;
   [[nodiscard]] session::Session* session_with(const base::IncarnationId& instance) const;
   // May this flow go through that session? `choice`: what the directory says; after a restart of
@@ -187,6 +189,8 @@ class Engine final : private node::NodeOwner {
   std::map<session::Session*, base::Time> unused_since_;
   std::deque<Ended> failures_;
   std::vector<node::Notice> notices_;
+  base::TokenBucket failure_notices_{1, 20};  // a second, at once
+  std::uint64_t failures_untold_ = 0;         // since the last notice of one
   Counters counters_;
   std::unique_ptr<node::Node> node_;
 };

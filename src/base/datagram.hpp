@@ -42,7 +42,10 @@ struct WallReference {
   WallTime wall;
   Time at{};
   [[nodiscard]] WallTime now(Time t) const {
-    return {wall.seconds + std::chrono::duration_cast<std::chrono::seconds>(t - at).count()};
+    const std::chrono::milliseconds since = std::chrono::floor<std::chrono::milliseconds>(t - at) +
+                                            std::chrono::milliseconds(wall.milliseconds);
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(since);
+    return {wall.seconds + seconds.count(), static_cast<std::uint16_t>((since - seconds).count())};
   }
 };
 

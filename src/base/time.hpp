@@ -23,9 +23,10 @@ using Time = Monotonic::time_point;
 // "No deadline": later than everything.
 inline constexpr Time never = Time::max();
 
-// Civil time, for certificates and audit records: seconds since 1970-01-01T00:00:00Z.
+// Civil time, for certificates and audit records: since 1970-01-01T00:00:00Z.
 struct WallTime {
   std::int64_t seconds = 0;
+  std::uint16_t milliseconds = 0;  // of the second, 0 to 999
   friend constexpr auto operator<=>(WallTime, WallTime) = default;
 };
 

@@ -286,7 +286,7 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text, bool tell_shel
   record.session = flow.session->config().id.hex();
   record.flow = id.value;
   record.reason = std::string(to_string(why)) + (text.empty() ? "" : ": " + text);
-  record.path = "RELAY";
+  record.path = to_string(flow.session->path_kind());
   record.bytes_to_service = flow.counters.to_backend;
   record.bytes_to_agent = flow.counters.from_backend;
   record.duration = now_ - flow.since;

@@ -33,8 +33,6 @@ std::vector<base::Address> addresses(const std::vector<ListenAddress>& listen) {
   return all;
 }
 
-bool looks_like_stun(base::BytesView packet) { return !packet.empty() && packet[0] < 64; }
-
 }  // namespace
 
 Engine::Engine(EngineConfig config, base::WallReference wall)
@@ -58,7 +56,7 @@ Engine::~Engine() = default;
 void Engine::receive(const base::Incoming& packet, base::Time now) {
   now_ = now;
   ++counters_.packets_received;
-  if (looks_like_stun(packet.payload)) return answer_stun(packet, now);
+  if (wire::stun::is_stun(packet.payload)) return answer_stun(packet, now);
   const quic::Endpoint::Options options{.accept_new = !draining_,
                                         .require_retry = admission_.wants_retry()};
   auto verdict = endpoint_.classify(packet.payload, packet.from, options, now);

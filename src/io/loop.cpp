@@ -167,7 +167,10 @@ Loop::~Loop() { impl_->timers->close(); }
 
 base::Time Loop::now() { return base::Time{base::Duration{read_clock(CLOCK_BOOTTIME)}}; }
 
-base::WallTime Loop::wall_now() { return {read_clock(CLOCK_REALTIME) / 1'000'000'000}; }
+base::WallTime Loop::wall_now() {
+  const std::int64_t ms = read_clock(CLOCK_REALTIME) / 1'000'000;
+  return {ms / 1000, static_cast<std::uint16_t>(ms % 1000)};
+}
 
 void Loop::run() {
   impl_->context.restart();

@@ -11,7 +11,7 @@ namespace {
 std::string timestamp(const AuditRecord& record) {
   std::string text = rfc3339(record.time);
   char fraction[8];
-  std::snprintf(fraction, sizeof fraction, ".%03uZ", record.milliseconds % 1000U);
+  std::snprintf(fraction, sizeof fraction, ".%03uZ", record.time.milliseconds % 1000U);
   text.replace(text.size() - 1, 1, fraction);
   return text;
 }

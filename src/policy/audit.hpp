@@ -25,7 +25,6 @@ enum class AuditEvent : std::uint8_t {
 // What is empty or absent is left out of the line.
 struct AuditRecord {
   base::WallTime time;
-  std::uint16_t milliseconds = 0;  // of `time`, 0 to 999
   AuditEvent event = AuditEvent::flow;
   std::string agent, connector;  // names
   std::string service;

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <limits>
 
+#include "base/datagram.hpp"
+
 namespace ztna::base {
 namespace {
 
@@ -19,6 +21,14 @@ TEST(Time, NeverIsLaterThanEverything) {
   EXPECT_EQ(from_ns(std::numeric_limits<std::uint64_t>::max()), never);  // ngtcp2's "no deadline"
   EXPECT_EQ(from_ns(to_ns(never)), never);
   EXPECT_LT(Time{24h * 365 * 100}, never);
+}
+
+TEST(WallReference, TellsTheTimeBeforeAndAfterItWasTaken) {
+  const WallReference taken{.wall = {100, 900}, .at = Time{10s}};
+  EXPECT_EQ(taken.now(Time{10s}), (WallTime{100, 900}));
+  EXPECT_EQ(taken.now(Time{10s + 99ms}), (WallTime{100, 999}));
+  EXPECT_EQ(taken.now(Time{10s + 100ms}), (WallTime{101, 0}));
+  EXPECT_EQ(taken.now(Time{9s + 99ms}), (WallTime{99, 999}));
 }
 
 }  // namespace

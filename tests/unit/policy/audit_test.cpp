@@ -9,8 +9,7 @@ namespace {
 
 TEST(Audit, WritesWhatIsThereInOrder) {
   AuditRecord record;
-  record.time = {1767225599};  // date -u -d @1767225599
-  record.milliseconds = 7;
+  record.time = {1767225599, 7};  // date -u -d @1767225599
   record.event = AuditEvent::flow_closed;
   record.agent = "alice";
   record.connector = "home-1";
