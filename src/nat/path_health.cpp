@@ -61,6 +61,8 @@ void PathHealth::restart() {
   missed_small_ = missed_large_ = 0;
 }
 
+void PathHealth::forget_loss() { loss_ = 0; }
+
 void PathHealth::forget() {
   restart();
   last_answer_ = {};

@@ -24,6 +24,8 @@ class PathHealth {
   [[nodiscard]] base::Time next_deadline() const;
   // Forgets what is in flight and was missed: a new beginning.
   void restart();
+  // What was lost while it was in use says nothing about a path that is tried again much later.
+  void forget_loss();
   // It has to prove itself anew.
   void forget();
 

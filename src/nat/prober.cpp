@@ -120,6 +120,7 @@ void Prober::start_round(base::Time at) {
     const bool wanted = pair.id != used_ && std::ranges::find(remote_, pair.remote,
                                                               &Candidate::address) != remote_.end();
     if (!wanted && pair.id != used_ && !pair.health.proven()) continue;
+    if (pair.id != used_) pair.health.forget_loss();
     pair.burst = 0;
     pair.extra_checks = 0;
     pair.next_check = checks;

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "sim/scene.hpp"
+#include "wire/stun.hpp"
 
 namespace ztna::sim {
 namespace {
@@ -81,6 +82,31 @@ TEST_F(Direct, ItReturnsWhenTheDirectPathDoes) {
   scene.world.idle(100s);
   scene.world.filter = nullptr;
   ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 65s));
+}
+
+// However many heartbeats were missed until the session left it: what was lost then says nothing
+// about the path that is back.
+TEST_F(Direct, ItReturnsAfterABlockThatTookHeartbeatsInMidDownload) {
+  for (int step = 0; step < 20; ++step) {
+    SCOPED_TRACE(step);
+    Scene scene({.direct_paths = true});
+    ASSERT_TRUE(scene.settle());
+    Client& client = scene.open(
+        {.service = "source", .size = 4'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+    ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 2s));
+    scene.world.idle(500ms + step * 8ms);
+    // Everything, or every second time the checks alone: then heartbeats have to tell.
+    scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView packet) {
+      return !between_nodes(scene, from, to) || (step % 2 == 0 && !wire::stun::is_stun(packet));
+    };
+    const auto sessions = scene.agent().engine().node().sessions();
+    const auto relayed = [&] { return sessions.at(0)->path_kind() == PathKind::relay; };
+    ASSERT_TRUE(scene.world.run(relayed, 5s));
+    ASSERT_TRUE(scene.finish(client));
+    EXPECT_TRUE(client.complete()) << client.text();
+    scene.world.filter = nullptr;
+    ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 65s));
+  }
 }
 
 // What an eavesdropper sends from an address of its own, a copy of anything it saw, moves nothing.

@@ -52,6 +52,9 @@ TEST(PathHealth, HeartbeatsAreMissedAfterTwoRoundTripsAndTheSlack) {
   ASSERT_TRUE(health.answered(id(2), overdue + 1ms));
   EXPECT_EQ(health.missed(), 0);
   EXPECT_GT(health.quality().loss, 0);
+  health.forget_loss();
+  EXPECT_EQ(health.quality().loss, 0);
+  EXPECT_TRUE(health.proven());
 }
 
 // An MTU that shrank: small heartbeats are answered, large ones are not.
