@@ -185,8 +185,7 @@ class Laboratory:
         self.keep_folder = keep_folder
         LOCKS.mkdir(mode=0o700, exist_ok=True)
         self.lock_path = LOCKS / self.tag
-        self.lock = self.lock_path.open("w")
-        fcntl.flock(self.lock, fcntl.LOCK_EX)
+        self.lock = _take(self.lock_path)
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix=f"{self.tag}-"))
 
     def __enter__(self) -> Laboratory:
@@ -233,6 +232,17 @@ class Laboratory:
                 shutil.rmtree(self.folder, ignore_errors=True)
             self.lock_path.unlink(missing_ok=True)
             self.lock.close()
+
+
+def _take(path: pathlib.Path):
+    """The file, locked, and still at its name: somebody's remove_stale() may come in between."""
+    while True:
+        lock = path.open("w")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock.fileno()), path.stat()):
+                return lock
+        lock.close()
 
 
 @contextlib.contextmanager

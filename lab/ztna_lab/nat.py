@@ -89,9 +89,10 @@ def _inbound(nat: Nat, inside: list[Inside]) -> str:
 
 def _forward(nat: Nat) -> list[str]:
     rules = ["meta l4proto udp ip daddr @blocked drop"]
+    if nat.block_udp == "but-443":  # not `dport != 443 sport != 443`: nft 1.0.6 merges those wrongly
+        rules += ["udp dport 443 accept", "udp sport 443 accept"]
     if nat.block_udp:
-        but = "udp dport != 443 udp sport != 443" if nat.block_udp == "but-443" else "meta l4proto udp"
-        rules.append(f"{but} drop")
+        rules.append("meta l4proto udp drop")
     if nat.isolated:
         rules.append('iifname { "lan", "lan2" } oifname { "lan", "lan2" } ct status dnat accept')
         rules.append('iifname { "lan", "lan2" } oifname { "lan", "lan2" } drop')

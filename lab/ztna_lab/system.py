@@ -6,6 +6,7 @@ import http.client
 import json
 import pathlib
 import socket
+import sys
 
 from .namespaces import Host, LabError, Process, run, wait_for
 from .programs import program
@@ -149,14 +150,14 @@ class System:
     def start_services(self, host: Host) -> None:
         """On the Connector's host: HTTP and a UDP echo."""
         script = pathlib.Path(__file__).with_name("services.py")
-        host.spawn(f"services-{host.name}", "/usr/bin/python3", "-B", str(script),
+        host.spawn(f"services-{host.name}", sys.executable, "-B", str(script),
                    str(WEB_BACKEND), str(ECHO_BACKEND)).wait_log("serving")
 
     def start_connector(self, host: Host, name: str, services: tuple[str, str] = ("web", "echo"),
-                        *flags: str) -> Daemon:
+                        *flags: str, intermediate_port: int = PORT) -> Daemon:
         web, echo = services
         return self._daemon(host, f"connector-{name}", "connector", [
-            program("app-connector"), "--intermediate", f"{INTERMEDIATE}:{PORT}",
+            program("app-connector"), "--intermediate", f"{INTERMEDIATE}:{intermediate_port}",
             "--cert-dir", self._issue("connector", name, "--serve", "*"),
             "--policy", self._at("policy.toml"),
             "--service", f"{web}=tcp://127.0.0.1:{WEB_BACKEND}",

@@ -83,9 +83,9 @@ class Wan:
         else:
             self.core.ip(f"addr add {CORE}/24 dev to-relay")
         if self.ipv6:
-            self.core.ip("-6 addr add 2001:db8:0:1::1/64 dev to-relay nodad")
-            host.ip("-6 addr add 2001:db8:0:1::10/64 dev eth0 nodad",
-                    "-6 route add default via 2001:db8:0:1::1")
+            self.core.ip("addr add 2001:db8:0:1::1/64 dev to-relay nodad")
+            host.ip("addr add 2001:db8:0:1::10/64 dev eth0 nodad",
+                    "route add default via 2001:db8:0:1::1")
 
     # --- sites
 
@@ -121,9 +121,9 @@ class Wan:
                     f"route add default via 192.168.{net}.1")
             if self.ipv6:
                 six = f"2001:db8:{site.number}:{2 + index}:"
-                router.ip(f"-6 addr add {six}:1/64 dev {port} nodad")
-                host.ip(f"-6 addr add {six}:10/64 dev eth0 nodad",
-                        f"-6 route add default via {six}:1")
+                router.ip(f"addr add {six}:1/64 dev {port} nodad")
+                host.ip(f"addr add {six}:10/64 dev eth0 nodad",
+                        f"route add default via {six}:1")
             site.hosts.append(host)
             site.inside.append(nat.Inside(f"192.168.{net}.10", f"192.168.{net}.0/24"))
 
@@ -163,10 +163,10 @@ class Wan:
         host.ip(f"addr add {site.outside_address}/24 dev {port}",
                 f"route add default via 198.18.{n}.1")
         if self.ipv6:
-            provider.ip(f"-6 addr add 2001:db8:{n}:1::1/64 dev {down} nodad",
-                        f"-6 route add 2001:db8:{n}::/48 via 2001:db8:{n}:1::2")
-            host.ip(f"-6 addr add 2001:db8:{n}:1::2/64 dev {port} nodad",
-                    f"-6 route add default via 2001:db8:{n}:1::1")
+            provider.ip(f"addr add 2001:db8:{n}:1::1/64 dev {down} nodad",
+                        f"route add 2001:db8:{n}::/48 via 2001:db8:{n}:1::2")
+            host.ip(f"addr add 2001:db8:{n}:1::2/64 dev {port} nodad",
+                    f"route add default via 2001:db8:{n}:1::1")
 
     def _line(self, site: Site, host: Host, port: str, provider: Host, down: str):
         if self.conditions is None:
@@ -183,10 +183,10 @@ class Wan:
         self.core.ip(f"addr add 10.200.{n}.1/24 dev to-{site.name}",
                      f"route add 198.18.{n}.0/24 via 10.200.{n}.2")
         if self.ipv6:
-            isp.ip(f"-6 addr add 2001:db8:{n}:ff::2/64 dev upstream nodad",
-                   f"-6 route add default via 2001:db8:{n}:ff::1")
-            self.core.ip(f"-6 addr add 2001:db8:{n}:ff::1/64 dev to-{site.name} nodad",
-                         f"-6 route add 2001:db8:{n}::/48 via 2001:db8:{n}:ff::2")
+            isp.ip(f"addr add 2001:db8:{n}:ff::2/64 dev upstream nodad",
+                   f"route add default via 2001:db8:{n}:ff::1")
+            self.core.ip(f"addr add 2001:db8:{n}:ff::1/64 dev to-{site.name} nodad",
+                         f"route add 2001:db8:{n}::/48 via 2001:db8:{n}:ff::2")
         return isp
 
     # --- events

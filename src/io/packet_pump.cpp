@@ -73,6 +73,7 @@ bool PacketPump::send(const base::Outgoing& out) {
   datagrams.to = out.to;
   if (!out.from.is_unspecified()) datagrams.from = out.from;
   datagrams.ecn = out.ecn;
+  datagrams.ttl = out.ttl;
   datagrams.segment = out.segment;
   datagrams.bytes = base::BytesView(buffer_).subspan(stuck_at_, out.size - stuck_at_);
   const SendResult result = ports_.at(out.socket)->socket->send(datagrams);

@@ -11,6 +11,7 @@
 #include "logging/format.hpp"
 #include "quic/aead.hpp"
 #include "tool/ca_command.hpp"
+#include "tool/lab_command.hpp"
 #include "tool/policy_command.hpp"
 #include "tool/quickstart_command.hpp"
 #include "tool/quickstart_page.hpp"
@@ -23,6 +24,7 @@ namespace {
 constexpr const char* examples =
     "Examples:\n"
     "  ztna quickstart                                 see all of it work on this machine\n"
+    "  ztna lab run home-to-home                       and behind real NATs (as root)\n"
     "  ztna ca init --trust-domain example.org --out ca\n"
     "  ztna ca issue --ca-dir ca --role agent --name alice --out alice\n"
     "  ztna policy check --policy policy.toml --agent alice --service web\n"
@@ -60,13 +62,15 @@ std::string suggestion(const CLI::App& command, const std::string& unknown) {
 
 void add_commands(CLI::App& root, Context& context) {
   add_quickstart_command(root, context);
+  add_lab_command(root, context);
   add_status_command(root, context);
   add_relay_command(root, context);
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
-  static constexpr std::array<std::pair<const char*, const char*>, 5> groups = {
+  static constexpr std::array<std::pair<const char*, const char*>, 6> groups = {
       {{"quickstart", "Begin"},
+       {"lab", "Begin"},
        {"status", "Running daemons"},
        {"relay", "Running daemons"},
        {"ca", "Identity and policy"},

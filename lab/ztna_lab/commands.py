@@ -1,0 +1,166 @@
+"""The command line: ztna lab COMMAND."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import json
+import os
+import signal
+import sys
+import textwrap
+
+from . import jobs, scenarios
+from .namespaces import LabError, need, remove_stale
+from .programs import program
+from .run import play
+
+DESCRIPTION = """\
+The NAT laboratory: the real programs, behind real NATs, in network namespaces of this machine.
+It needs root for them, touches nothing outside them, and leaves nothing behind."""
+
+EXAMPLES = """\
+examples:
+  ztna lab list
+  ztna lab run home-to-home
+  ztna lab run all --jobs 4
+  ztna lab matrix --html matrix.html
+  ztna lab shell laptop
+"""
+
+# What has to be there, and the Debian package that brings it.
+TOOLS = {"ip": "iproute2", "nft": "nftables", "conntrack": "conntrack", "tcpdump": "tcpdump",
+         "setpriv": "util-linux"}
+
+
+class Usage(LabError):
+    """Wrong usage, or something is missing on this machine: exit code 2."""
+
+
+def prepare():
+    if os.geteuid() != 0:
+        raise Usage("needs root, for network namespaces: sudo ztna lab …")
+    try:
+        for tool, package in TOOLS.items():
+            need(tool, package)
+        for name in ("ztna", "intermediate-server", "app-connector", "ztna-agent"):
+            program(name)
+    except LabError as error:
+        raise Usage(str(error)) from None
+    for removed in remove_stale():
+        print(f"removed what a former laboratory left: {removed}", file=sys.stderr)
+
+
+# --- list
+
+
+def list_command(_):
+    for each in scenarios.ALL.values():
+        print(f"  {each.name:<32} {each.summary}{' [quick]' if each.quick else ''}")
+
+
+# --- run
+
+
+def chosen(names: list[str]) -> list[scenarios.Scenario]:
+    result = []
+    for name in names:
+        if name == "all":
+            result += scenarios.ALL.values()
+        elif name == "quick":
+            result += [each for each in scenarios.ALL.values() if each.quick]
+        elif name in scenarios.ALL:
+            result.append(scenarios.ALL[name])
+        else:
+            close = difflib.get_close_matches(name, scenarios.ALL, 1)
+            hint = f", did you mean {close[0]}?" if close else "; ztna lab list names them"
+            raise Usage(f"there is no scenario {name}{hint}")
+    return list({each.name: each for each in result}.values())
+
+
+def run_command(options) -> int:
+    wanted = chosen(options.scenario)
+    prepare()
+    quiet = options.json or options.jobs > 1
+    results = []
+    if options.jobs > 1:
+        tasks = [["scenario", each.name] for each in wanted]
+        for _, result in jobs.run(tasks, options.jobs):
+            results.append(result)
+            if not options.json:
+                _print_result(result)
+    else:
+        for each in wanted:
+            if not quiet:
+                print(f"{each.name}: {each.summary}", flush=True)
+            result = play(each, (lambda text: None) if quiet else lambda t: print(t, flush=True))
+            results.append(result)
+            if not quiet:
+                _print_result(result)
+    if options.json:
+        print(json.dumps(results, indent=1))
+    failed = [result["name"] for result in results if not result["ok"]]
+    if len(results) > 1 and not options.json:
+        print(f"{len(results) - len(failed)} of {len(results)} scenarios came out as they must"
+              + (f"; not so: {', '.join(failed)}" if failed else ""))
+    return 1 if failed else 0
+
+
+def _print_result(result: dict):
+    verdict = "ok    " if result["ok"] else "FAILED"
+    print(f"{verdict} {result['name']} ({result['seconds']:.1f} s)", flush=True)
+    if not result["ok"]:
+        print(textwrap.indent(result["error"], "       "))
+        print(f"       logs: {result['folder']}", flush=True)
+
+
+def one_command(options) -> int:
+    """For jobs.py."""
+    print(json.dumps(play(scenarios.ALL[options.argument[0]], lambda text: None)))
+    return 0
+
+
+# --- all of it
+
+
+def parser() -> argparse.ArgumentParser:
+    root = argparse.ArgumentParser("ztna lab", description=DESCRIPTION, epilog=EXAMPLES,
+                                   formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = root.add_subparsers(metavar="COMMAND", required=True)
+
+    listing = commands.add_parser("list", help="the scenarios")
+    listing.set_defaults(call=list_command)
+
+    running = commands.add_parser("run", help="run scenarios; exit code 0: all as they must be")
+    running.add_argument("scenario", nargs="+", help="a name, `quick`, or `all`")
+    running.add_argument("--jobs", type=int, default=1, metavar="N", help="at once (default 1)")
+    running.add_argument("--json", action="store_true", help="for programs")
+    running.set_defaults(call=run_command)
+
+    one = commands.add_parser("one")
+    one.add_argument("kind", choices=["scenario"])
+    one.add_argument("argument", nargs="+")
+    one.set_defaults(call=one_command)
+    return root
+
+
+def _interrupted(number, _):
+    raise SystemExit(128 + number)
+
+
+def main(arguments: list[str]) -> int:
+    options = parser().parse_args(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup's choice stands
+            signal.signal(number, _interrupted)
+    try:
+        return options.call(options) or 0
+    except Usage as error:
+        print(f"ztna lab: {error}", file=sys.stderr)
+        return 2
+    except LabError as error:
+        print(f"ztna lab: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1

@@ -1,0 +1,159 @@
+"""The scenarios: what is set up, what must come out, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+
+from . import nat
+from .namespaces import wait_for
+from .scene import PUBLIC, Plan, Scene, home
+from .wan import SiteSpec
+
+
+@dataclasses.dataclass(frozen=True)
+class Scenario:
+    name: str
+    summary: str  # one line
+    plan: Plan
+    play: Callable[[Scene], None]
+    quick: bool = False  # among those that every change waits for
+
+
+ALL: dict[str, Scenario] = {}
+
+
+def scenario(name: str, summary: str, plan: Plan, quick: bool = False):
+    def register(play):
+        ALL[name] = Scenario(name, summary, plan, play, quick)
+        return play
+
+    return register
+
+
+def direct(scene: Scene):
+    """The session gets to the direct path, and each end sees the other at its public address."""
+    scene.start()
+    scene.hello()
+    scene.expect_direct(scene.agent_site.outside_address, scene.connector_site.outside_address)
+    scene.exact()
+
+
+def relayed(scene: Scene):
+    scene.start()
+    scene.hello()
+    scene.expect_relay()
+    scene.exact()
+
+
+# --- one session, two networks
+
+CGNAT = SiteSpec((nat.Nat(), nat.Nat()))  # a home router behind a carrier's NAT
+LINUX = home(input_drop=False)            # a plain Linux gateway, as Docker makes them
+
+for _name, _summary, _plan, _quick in (
+    ("home-to-home", "two homes behind port-restricted NATs", Plan(home(), home()), True),
+    ("no-nat", "both ends have public addresses", Plan(PUBLIC, PUBLIC), False),
+    ("full-cone-symmetric", "a full cone meets a symmetric NAT",
+     Plan(home("full-cone"), home("symmetric")), True),
+    ("symmetric-full-cone", "a symmetric NAT meets a full cone",
+     Plan(home("symmetric"), home("full-cone")), False),
+    ("cgnat", "a home behind a carrier's NAT meets a home", Plan(CGNAT, home()), True),
+    ("cgnat-both", "two homes, each behind a carrier's NAT", Plan(CGNAT, CGNAT), False),
+    ("linux-gateways", "routers that answer strangers, which spoils a punch without openers",
+     Plan(LINUX, LINUX), True),
+    ("linux-gateways-far", "the same, with four hops between them",
+     Plan(LINUX, LINUX, shape="long"), False),
+    ("neighbours", "the NATs are on one Ethernet, where openers reach the peer",
+     Plan(home(), home(), shape="adjacent"), False),
+):
+    scenario(_name, f"{_summary}: direct", _plan, _quick)(direct)
+
+for _kind in nat.KINDS.values():
+    scenario(f"agent-behind-{_kind.name}", f"Agent behind {_kind.common}, Connector public: direct",
+             Plan(home(_kind.name), PUBLIC))(direct)
+    scenario(f"connector-behind-{_kind.name}",
+             f"Connector behind {_kind.common}, Agent public: direct",
+             Plan(PUBLIC, home(_kind.name)))(direct)
+
+for _name, _summary, _plan, _quick in (
+    ("port-restricted-symmetric", "a port-restricted NAT meets a symmetric one",
+     Plan(home(), home("symmetric")), False),
+    ("symmetric-port-restricted", "a symmetric NAT meets a port-restricted one",
+     Plan(home("symmetric"), home()), False),
+    ("symmetric-both", "two symmetric NATs", Plan(home("symmetric"), home("symmetric")), True),
+):
+    scenario(_name, f"{_summary}: stays on the relay", _plan, _quick)(relayed)
+
+
+# --- one NAT in front of both
+
+
+@scenario("same-nat-lan", "both ends in one home, without hairpin: direct, inside the LAN",
+          Plan(home()), True)
+def _same_nat_lan(scene: Scene):
+    scene.start()
+    scene.hello()
+    laptop, server = (inside.address for inside in scene.agent_site.inside)
+    scene.expect_direct(laptop, server)
+    scene.exact()
+
+
+@scenario("same-nat-hairpin", "one NAT that hairpins, LANs kept apart: direct, around the router",
+          Plan(home("full-cone", hairpin=True, isolated=True)))
+def _same_nat_hairpin(scene: Scene):
+    scene.start()
+    scene.hello()
+    outside = scene.agent_site.outside_address
+    scene.expect_direct(connector_seen=outside)
+    scene.exact()
+
+
+@scenario("same-nat-isolated", "one NAT that does not hairpin, LANs kept apart: relay",
+          Plan(home(isolated=True)))
+def _same_nat_isolated(scene: Scene):
+    relayed(scene)
+
+
+# --- IPv6
+
+
+@scenario("ipv6", "symmetric NATs in IPv4, stateful firewalls in IPv6: direct by IPv6",
+          Plan(home("symmetric"), home("symmetric"), ipv6=True))
+def _ipv6(scene: Scene):
+    scene.start()
+    scene.hello()
+    scene.expect_direct("2001:db8:1:2::10", "2001:db8:2:2::10")
+    scene.exact()
+
+
+# --- UDP is blocked
+
+
+@scenario("udp-443-only", "the Agent's network passes UDP to port 443 alone: relay",
+          Plan(home(block_udp="but-443"), PUBLIC))
+def _udp_443(scene: Scene):
+    scene.start(intermediate_port=443)
+    scene.hello()
+    scene.expect_relay()
+    scene.exact()
+
+
+@scenario("udp-unblocked", "UDP between the homes blocked, allowed later: relay, then direct",
+          Plan(home(), home()))
+def _udp_unblocked(scene: Scene):
+    scene.start()
+    scene.wan.forbid_udp(scene.agent_site, scene.connector_site)
+    scene.hello()
+    scene.expect_relay(4.0)
+    game = scene.game()
+    scene.wan.permit_udp()
+    before = scene.checks_sent(scene.agent)
+    wait_for(lambda: scene.checks_sent(scene.agent) > before, "the next round of checks", 70)
+    began = time.monotonic()
+    wait_for(lambda: scene.on("direct"), scene.describe, 30)
+    took = time.monotonic() - began
+    game.stop()
+    scene.expect(took <= 5, f"direct {took:.2f} s after the first round of checks since UDP passes")
+    scene.exact()
