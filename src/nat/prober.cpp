@@ -114,8 +114,10 @@ void Prober::start_round(base::Time at) {
     ++rounds_;
   }
   openers_at_ = at;
-  const base::Time checks =
-      at + timeouts::opener_lead + (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});
+  opener_rung_ = 0;
+  const base::Duration ladder = timeouts::opener_gap * (opener_ttls.size() - 1);
+  const base::Time checks = at + ladder + timeouts::opener_lead +
+                            (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});
   for (Pair& pair : pairs_) {
     const bool wanted = pair.id != used_ && std::ranges::find(remote_, pair.remote,
                                                               &Candidate::address) != remote_.end();
@@ -315,25 +317,23 @@ bool Prober::next(Probe& probe) {
   return true;
 }
 
-void Prober::send_openers(const Pair& pair, base::Time now) {
+void Prober::send_opener(const Pair& pair, std::uint8_t ttl, base::Time now) {
   // In one LAN there is no NAT to open, and the peer would get them.
   const bool near = std::ranges::any_of(
       own_, [&](const Candidate& own) { return same_prefix(own.address, pair.remote); });
   if (near) return;
-  for (const std::uint8_t ttl : opener_ttls) {
-    Probe probe;
-    probe.socket = pair.socket;
-    probe.to = pair.remote;
-    probe.from = pair.local;
-    probe.ttl = ttl;
-    std::array<std::uint8_t, max_check> buffer{};
-    // Where no NAT is near, one may arrive: it is a check like any other.
-    const auto packet =
-        write_request(buffer, make_transaction(config_.tag, *config_.random), config_.session,
-                      {++sequence_, trusts(pair, now), false}, 0, config_.our_key.expose());
-    probe.packet.assign(packet.begin(), packet.end());
-    push(std::move(probe));
-  }
+  Probe probe;
+  probe.socket = pair.socket;
+  probe.to = pair.remote;
+  probe.from = pair.local;
+  probe.ttl = ttl;
+  std::array<std::uint8_t, max_check> buffer{};
+  // Where no NAT is near, one may arrive: it is a check like any other.
+  const auto packet =
+      write_request(buffer, make_transaction(config_.tag, *config_.random), config_.session,
+                    {++sequence_, trusts(pair, now), false}, 0, config_.our_key.expose());
+  probe.packet.assign(packet.begin(), packet.end());
+  push(std::move(probe));
   now_ = now;
 }
 
@@ -394,9 +394,12 @@ base::Time Prober::relay_heartbeat_at(base::Time now) const {
 void Prober::expire(base::Time now) {
   now_ = now;
   if (now >= openers_at_) {
-    openers_at_ = base::never;
+    // One rung of the ladder after the other at both ends: a TTL that reaches the peer's NAT finds
+    // the mapping there that a smaller one has made.
+    const std::uint8_t ttl = opener_ttls.at(opener_rung_++);
+    openers_at_ = opener_rung_ < opener_ttls.size() ? now + timeouts::opener_gap : base::never;
     for (const Pair& pair : pairs_) {
-      if (pair.burst == 0 && !pair.health.proven()) send_openers(pair, now);
+      if (pair.burst == 0 && !pair.health.proven()) send_opener(pair, ttl, now);
     }
   }
   for (Pair& pair : pairs_) {

@@ -129,7 +129,7 @@ class Prober {
   Pair* add_pair(base::SocketId socket, const base::Address& remote, CandidateKind kind);
   [[nodiscard]] Pair* find(base::SocketId socket, const base::Address& remote);
   [[nodiscard]] const Pair* used() const { return pair(used_); }
-  void send_openers(const Pair& pair, base::Time now);
+  void send_opener(const Pair& pair, std::uint8_t ttl, base::Time now);
   void send_check(Pair& pair, bool heartbeat, base::Time now);
   void check_relay(base::Time now);
   void push(Probe probe);
@@ -157,6 +157,7 @@ class Prober {
   std::uint32_t sequence_ = 0;
   base::Time active_until_{};
   base::Time openers_at_ = base::never;
+  std::size_t opener_rung_ = 0;
   base::Time round_at_ = base::never;  // controlling: the next round is to be announced
   base::Time last_round_{};
   std::size_t retries_ = 0;

@@ -14,6 +14,9 @@ using namespace std::chrono_literals;
 // Tailscale: one ping each.)
 inline constexpr std::array<base::Duration, 8> burst{0ms,   33ms,  33ms,  67ms,
                                                      133ms, 267ms, 533ms, 1067ms};
+// Between the openers of one TTL and those of the next: more than the two ends' idea of "now"
+// differs by, and little enough to add nothing that a person notices.
+inline constexpr base::Duration opener_gap = 10ms;
 // Openers leave first; full checks follow after this and a quarter of the relay's round trip, by
 // when the peer's openers have left too.
 inline constexpr base::Duration opener_lead = 20ms;

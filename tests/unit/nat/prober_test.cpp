@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <set>
 
 #include "nat/timeouts.hpp"
 #include "sim/seeded_random.hpp"
@@ -113,6 +114,26 @@ TEST_F(ProberTest, OpenersLeaveBeforeChecks) {
   }
   EXPECT_GT(last_opener, 0u);
   EXPECT_LT(last_opener, first_check);
+}
+
+// Where the ends are near each other, a TTL that the one side needs to get out reaches the NAT of
+// the other: by then the smaller ones have made the mapping there.
+TEST_F(ProberTest, OpenersClimbOneTtlAfterTheOther) {
+  direct_works = false;
+  round();
+  std::vector<std::uint8_t> climbed;
+  for (int step = 0; step < 100; ++step) {
+    const std::size_t before = sent.size();
+    advance(1ms);
+    std::set<std::uint8_t> together;
+    for (std::size_t i = before; i < sent.size(); ++i) {
+      if (!sent[i].relay && sent[i].ttl != 0) together.insert(sent[i].ttl);
+    }
+    ASSERT_LE(together.size(), 1u);
+    if (!together.empty()) climbed.push_back(*together.begin());
+  }
+  EXPECT_EQ(climbed.front(), 2);
+  EXPECT_TRUE(std::ranges::is_sorted(climbed));
 }
 
 TEST_F(ProberTest, NothingIsTrustedThatDidNotAnswer) {
