@@ -23,9 +23,7 @@ EXAMPLES = """\
 examples:
   ztna lab list
   ztna lab run home-to-home
-  ztna lab run all --jobs 4
-  ztna lab matrix --html matrix.html
-  ztna lab shell laptop
+  ztna lab run all --jobs 2
 """
 
 # What has to be there, and the Debian package that brings it.

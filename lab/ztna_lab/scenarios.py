@@ -105,8 +105,10 @@ def _same_nat_lan(scene: Scene):
 def _same_nat_hairpin(scene: Scene):
     scene.start()
     scene.hello()
-    outside = scene.agent_site.outside_address
-    scene.expect_direct(connector_seen=outside)
+    scene.expect_direct()
+    lan = {inside.address for inside in scene.agent_site.inside}
+    seen = {end["peer"].rpartition(":")[0] for end in scene.ends()}
+    scene.expect(not seen & lan, f"by the router, not the LAN: {', '.join(sorted(seen))}")
     scene.exact()
 
 

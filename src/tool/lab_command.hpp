@@ -8,7 +8,7 @@
 #include "base/result.hpp"
 #include "tool/context.hpp"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): CLI11 chose it
 class App;
 }
 

@@ -36,8 +36,8 @@ TEST_F(Lab, ASourceTreeHasItAtItsTop) {
 TEST_F(Lab, AMissingOneIsSoughtWhereTheErrorSays) {
   const auto found = find_laboratory(folder("usr/lib/ztna/bin"));
   ASSERT_FALSE(found);
-  EXPECT_THAT(found.error().message(),
-              AllOf(HasSubstr(at("usr/share/ztna/lab")), HasSubstr(" nor in " + at("usr/lab"))));
+  EXPECT_THAT(found.error().message(), AllOf(HasSubstr(at("usr/lib/ztna/share/ztna/lab")),
+                                             HasSubstr(" nor in " + at("usr/lab"))));
 }
 
 }  // namespace

@@ -1,0 +1,95 @@
+"""What `ztna lab` promises of itself: it cleans up, touches nothing else, and says what is wrong."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import time
+
+import pytest
+
+ZTNA = str(pathlib.Path(os.environ["ZTNA_BIN_DIR"]) / "ztna")
+PREFIX = "ztna-lab-"
+
+
+def lab(*arguments: str, **more) -> subprocess.CompletedProcess:
+    return subprocess.run([ZTNA, "lab", *arguments], capture_output=True, text=True, timeout=100, **more)
+
+
+def traces(pid: int) -> list[str]:
+    """What the laboratory of that process has in the system."""
+    places = ("/run/netns", "/tmp", "/run/ztna-lab")
+    return [f"{place}/{name}" for place in places if os.path.isdir(place)
+            for name in os.listdir(place) if name.startswith(f"{PREFIX}{pid}-")]
+
+
+def interrupt(number: int) -> subprocess.Popen:
+    """A laboratory that got a signal while it had hosts and processes."""
+    running = subprocess.Popen([ZTNA, "lab", "run", "symmetric-both"], stdout=subprocess.DEVNULL,
+                               start_new_session=True)
+    deadline = time.monotonic() + 20
+    while not any("agent-alice.log" in os.listdir(t) for t in traces(running.pid)
+                  if t.startswith("/tmp")):
+        assert running.poll() is None and time.monotonic() < deadline
+        time.sleep(0.02)
+    running.send_signal(number)
+    running.wait(30)
+    return running
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_nothing_behind(number):
+    running = interrupt(number)
+    assert running.returncode == 128 + number
+    assert traces(running.pid) == []
+
+
+def test_what_a_killed_one_left_is_removed_by_the_next_and_nothing_else_is():
+    stranger = f"ztna-laboratory-{os.getpid()}"
+    subprocess.run(["ip", "netns", "add", stranger], check=True)
+    try:
+        killed = interrupt(signal.SIGKILL)
+        left = traces(killed.pid)
+        assert [name for name in left if name.startswith("/run/netns/")]
+        for name in left:  # its processes died with it
+            if name.startswith("/run/netns/"):
+                pids = ["ip", "netns", "pids", os.path.basename(name)]
+                assert subprocess.run(pids, capture_output=True, text=True).stdout == ""
+        after = lab("run", "no-nat")
+        assert after.returncode == 0, after.stdout + after.stderr
+        assert "removed what a former laboratory left" in after.stderr
+        assert traces(killed.pid) == []
+        assert os.path.exists(f"/run/netns/{stranger}")
+    finally:
+        subprocess.run(["ip", "netns", "del", stranger], check=True)
+
+
+def test_a_running_one_is_not_a_former_one():
+    running = subprocess.Popen([ZTNA, "lab", "run", "symmetric-both"], stdout=subprocess.PIPE, text=True)
+    while not traces(running.pid):
+        time.sleep(0.02)
+    other = lab("run", "no-nat")
+    assert other.returncode == 0 and f"{PREFIX}{running.pid}-" not in other.stderr
+    out, _ = running.communicate(timeout=100)
+    assert running.returncode == 0, out
+
+
+def test_it_says_that_it_needs_root():
+    env = {"PATH": os.environ["PATH"], "ZTNA_BIN_DIR": os.environ["ZTNA_BIN_DIR"]}
+    as_nobody = ["setpriv", "--reuid=65534", "--clear-groups", ZTNA, "lab", "run", "no-nat"]
+    done = subprocess.run(as_nobody, capture_output=True, text=True, timeout=60, env=env)
+    if "cannot open" in done.stderr or "Permission denied" in done.stderr:
+        pytest.skip("this tree is not readable by others")
+    assert done.returncode == 2 and "needs root" in done.stderr
+
+
+def test_without_python_it_says_what_is_missing():
+    done = lab("list", env={"PATH": "/nonexistent"})
+    assert done.returncode == 2
+    assert "needs python3: apt-get install python3" in done.stderr
+
+
+def test_a_wrong_name_is_wrong_usage():
+    done = lab("run", "home-to-hom")
+    assert done.returncode == 2
+    assert "did you mean home-to-home?" in done.stderr
