@@ -119,8 +119,8 @@ TEST_F(Direct, AReplayFromElsewhereMovesNothing) {
     if (&from == &thief || &to == &thief || !between_nodes(scene, from, to)) return true;
     ++stolen;
     base::Bytes copy(packet.begin(), packet.end());
-    Machine& victim = const_cast<Machine&>(to);
-    scene.world.after(1ms, [&, copy] { scene.world.inject(thief, victim, copy); });
+    const base::Address victim = to.address();
+    scene.world.after(1ms, [&, copy, victim] { scene.world.inject(thief, victim, copy); });
     return true;
   };
   Client& client = scene.open(

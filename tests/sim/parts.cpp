@@ -9,6 +9,19 @@ void resolve(node::Node& node, const std::vector<base::Address>& relays, Time no
   }
 }
 
+// As the shells do: a socket serves all of the machine's addresses, which come and go.
+void set_addresses(node::Node& node, const std::vector<LocalAddress>& local,
+                   std::set<base::SocketId>& known, Time now) {
+  std::vector<base::Address> interfaces;
+  for (const LocalAddress& one : local) {
+    interfaces.push_back(one.address);
+    const base::Address any = one.address.is_v4() ? base::Address::v4({}, one.address.port())
+                                                  : base::Address::v6({}, one.address.port());
+    if (known.insert(one.socket).second) node.add_socket(one.socket, any);
+  }
+  node.set_interfaces(interfaces, now);
+}
+
 void print_notices(World& world, const char* who, const std::vector<node::Notice>& notices) {
   for (const node::Notice& notice : notices) {
     std::string line = std::string(who) + ": " + notice.text;
@@ -59,16 +72,20 @@ class ConnectorPart::Port final : public FlowPort {
 };
 
 ConnectorPart::ConnectorPart(World& world, connector::EngineConfig config,
-                             const base::Address& local, std::vector<base::Address> relays)
+                             std::vector<base::Address> relays)
     : world_(world), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);
   connector::Handler& self = *this;
   engine_ = std::make_unique<connector::Engine>(std::move(config), self, world.wall());
-  engine_->node().add_socket(0, local);
 }
 
 ConnectorPart::~ConnectorPart() { *alive_ = false; }
+
+void ConnectorPart::addresses(const std::vector<LocalAddress>& local, Time now) {
+  engine_->set_now(now);
+  set_addresses(engine_->node(), local, sockets_, now);
+}
 
 void ConnectorPart::receive(const base::Incoming& packet, Time now) {
   engine_->set_now(now);
@@ -144,18 +161,21 @@ class AgentPart::Port final : public FlowPort {
   FlowId id_;
 };
 
-AgentPart::AgentPart(World& world, agent::EngineConfig config, const base::Address& local,
-                     std::vector<base::Address> relays)
+AgentPart::AgentPart(World& world, agent::EngineConfig config, std::vector<base::Address> relays)
     : world_(world), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);
   agent::Handler& self = *this;
   engine_ = std::make_unique<agent::Engine>(std::move(config), self, world.wall());
-  engine_->node().add_socket(0, local);
 }
 
 AgentPart::~AgentPart() {
   for (const auto& [id, client] : std::exchange(clients_, {})) client->lost();
+}
+
+void AgentPart::addresses(const std::vector<LocalAddress>& local, Time now) {
+  engine_->set_now(now);
+  set_addresses(engine_->node(), local, sockets_, now);
 }
 
 void AgentPart::receive(const base::Incoming& packet, Time now) {

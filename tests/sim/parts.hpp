@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -33,9 +34,9 @@ class IntermediatePart final : public Part {
 class ConnectorPart final : public Part, private connector::Handler {
  public:
   // `relay`: what every Intermediate's name resolves to, in their order.
-  ConnectorPart(World& world, connector::EngineConfig config, const base::Address& local,
-                std::vector<base::Address> relays);
+  ConnectorPart(World& world, connector::EngineConfig config, std::vector<base::Address> relays);
   ~ConnectorPart() override;
+  void addresses(const std::vector<LocalAddress>& local, Time now) override;
   void receive(const base::Incoming& packet, Time now) override;
   void expire(Time now) override;
   [[nodiscard]] Time next_deadline() override;
@@ -58,6 +59,7 @@ class ConnectorPart final : public Part, private connector::Handler {
   World& world_;
   SeededRandom random_;
   std::vector<base::Address> relays_;
+  std::set<base::SocketId> sockets_;
   std::unique_ptr<connector::Engine> engine_;
   std::map<FlowId, std::unique_ptr<Backend>> backends_;
   std::vector<policy::AuditRecord> audit_;
@@ -66,9 +68,9 @@ class ConnectorPart final : public Part, private connector::Handler {
 
 class AgentPart final : public Part, private agent::Handler {
  public:
-  AgentPart(World& world, agent::EngineConfig config, const base::Address& local,
-            std::vector<base::Address> relays);
+  AgentPart(World& world, agent::EngineConfig config, std::vector<base::Address> relays);
   ~AgentPart() override;
+  void addresses(const std::vector<LocalAddress>& local, Time now) override;
   void receive(const base::Incoming& packet, Time now) override;
   void expire(Time now) override;
   [[nodiscard]] Time next_deadline() override;
@@ -90,6 +92,7 @@ class AgentPart final : public Part, private agent::Handler {
   World& world_;
   SeededRandom random_;
   std::vector<base::Address> relays_;
+  std::set<base::SocketId> sockets_;
   std::unique_ptr<agent::Engine> engine_;
   std::map<FlowId, Client*> clients_;
 };

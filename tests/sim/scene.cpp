@@ -1,6 +1,7 @@
 #include "sim/scene.hpp"
 
 #include <algorithm>
+#include <array>
 
 namespace ztna::sim {
 namespace {
@@ -61,22 +62,65 @@ Scene::Scene(SceneOptions options)
     if (!uses->empty()) continue;
     for (std::size_t i = 0; i < options_.intermediates; ++i) uses->push_back(i);
   }
+  if (options_.core_hops) world.internet().hops = *options_.core_hops;
   for (std::size_t i = 0; i < options_.intermediates; ++i) add_intermediate(i);
   relay = relays.front();
   for (std::size_t i = 0; i < options_.connectors; ++i) add_connector(i);
   for (std::size_t i = 0; i < options_.agents; ++i) add_agent(i);
 }
 
+Network& Scene::carrier_around(const std::string& name, const std::optional<NatBehaviour>& carrier,
+                               std::uint8_t number) {
+  if (!carrier) return world.internet();
+  if (options_.one_carrier && shared_carrier_ != nullptr) return *shared_carrier_;
+  Network& made = world.add_network(options_.one_carrier ? "carrier" : name + "'s carrier",
+                                    *carrier, Address::v4({198, 18, 0, number}, 0));
+  if (options_.one_carrier) shared_carrier_ = &made;
+  return made;
+}
+
+Scene::Place Scene::place(const std::string& name, const std::optional<NatBehaviour>& nat,
+                          const std::optional<NatBehaviour>& carrier, std::uint8_t number,
+                          const Address& in_the_internet) {
+  Place place{&world.internet(), {{0, in_the_internet}}};
+  if (nat) {
+    if (!options_.one_home || shared_home_ == nullptr) {
+      Network& around = carrier_around(name, carrier, number);
+      const Address outside = Address::v4({100, 64, 0, number}, 0);
+      shared_home_ = &world.add_network(options_.one_home ? "home" : name + "'s home", *nat,
+                                        around.is_internet() ? in_the_internet : outside, around);
+    }
+    place.home = shared_home_;
+    // Others have the same address at home, as in the world.
+    const std::uint8_t host = options_.one_home ? static_cast<std::uint8_t>(number + 1) : 2;
+    place.local = {{0, Address::v4({192, 168, 1, host}, in_the_internet.port())}};
+  }
+  if (options_.ipv6) {
+    const std::array<std::uint8_t, 16> v6 = {0x20, 1, 0xd, 0xb8, 0, number, 0, 0,
+                                             0,    0, 0,   0,    0, 0,      0, 1};
+    place.local.push_back({1, Address::v6(v6, in_the_internet.port())});
+  }
+  return place;
+}
+
 void Scene::add_intermediate(std::size_t index) {
+  std::vector<LocalAddress> local = {{0, relay_address(index)}};
+  if (options_.alternates) {
+    const auto octet = static_cast<std::uint8_t>(101 + index);
+    const Address second = Address::v4({203, 0, 113, octet}, 4433);
+    local.push_back({1, local.front().address.with_port(4435)});
+    local.push_back({2, second});
+    local.push_back({3, second.with_port(4435)});
+  }
   relays.push_back(&world.add_machine(index == 0 ? "relay" : "relay-" + std::to_string(index),
-                                      relay_address(index)));
+                                      world.internet(), local));
   relays.back()->link.delay = {};
-  relays.back()->install([this, index]() -> std::unique_ptr<Part> {
+  relays.back()->install([this, index, local]() -> std::unique_ptr<Part> {
     intermediate::EngineConfig config;
     config.credentials = intermediate_credentials_.at(index);
     config.policy = policy_;
     config.version = "sim";
-    config.listen = {{0, relay_address(index)}};
+    for (const LocalAddress& one : local) config.listen.push_back({one.socket, one.address});
     config.admission = options_.admission;
     config.broker = options_.broker;
     return std::make_unique<IntermediatePart>(world, std::move(config));
@@ -101,34 +145,40 @@ std::vector<Address> Scene::addresses(const std::vector<std::size_t>& uses) cons
 
 void Scene::add_connector(std::size_t index) {
   const auto octet = static_cast<std::uint8_t>(index + 1);
-  connectors.push_back(&world.add_machine("home-" + std::to_string(index),
-                                          Address::v4({198, 51, 100, octet}, 4434)));
+  const std::string name = "home-" + std::to_string(index);
+  const Place at = place(name, options_.one_home ? options_.agent_nat : options_.connector_nat,
+                         options_.one_carrier ? options_.agent_carrier : options_.connector_carrier,
+                         octet, Address::v4({198, 51, 100, octet}, 4434));
+  connector_homes.push_back(at.home);
+  connectors.push_back(&world.add_machine(name, *at.home, at.local));
   connectors.back()->install([this, index]() -> std::unique_ptr<Part> {
     connector::EngineConfig config;
     config.node = node_config(options_.connector_uses);
     config.node.credentials = connector_credentials_.at(index);
     config.policy = policy_;
-    for (const char* name : {"echo", "source", "sink", "refused", "secret"}) {
-      config.services.push_back({name, Protocol::tcp, {"127.0.0.1", 8080}});
+    for (const char* service : {"echo", "source", "sink", "refused", "secret"}) {
+      config.services.push_back({service, Protocol::tcp, {"127.0.0.1", 8080}});
     }
     config.services.push_back({"udp-echo", Protocol::udp, {"127.0.0.1", 27960}});
     return std::make_unique<ConnectorPart>(world, std::move(config),
-                                           connectors.at(index)->address(),
                                            addresses(options_.connector_uses));
   });
 }
 
 void Scene::add_agent(std::size_t index) {
   const auto octet = static_cast<std::uint8_t>(index + 1);
-  agents.push_back(
-      &world.add_machine("agent-" + std::to_string(index), Address::v4({192, 0, 2, octet}, 40000)));
+  const std::string name = "agent-" + std::to_string(index);
+  const Place at =
+      place(name, options_.agent_nat, options_.agent_carrier, static_cast<std::uint8_t>(octet + 16),
+            Address::v4({192, 0, 2, octet}, 40000));
+  agent_homes.push_back(at.home);
+  agents.push_back(&world.add_machine(name, *at.home, at.local));
   agents.back()->install([this, index]() -> std::unique_ptr<Part> {
     agent::EngineConfig config;
     config.node = node_config(options_.agent_uses);
     config.node.credentials = agent_credentials_.at(index);
     config.direct_only = options_.direct_only;
-    return std::make_unique<AgentPart>(world, std::move(config), agents.at(index)->address(),
-                                       addresses(options_.agent_uses));
+    return std::make_unique<AgentPart>(world, std::move(config), addresses(options_.agent_uses));
   });
 }
 

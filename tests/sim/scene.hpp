@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,9 +35,19 @@ struct SceneOptions {
   std::size_t agents = 1;         // "agent-0" …, at most 3
   // Which Intermediates they are told of, in this order; empty: all.
   std::vector<std::size_t> connector_uses = {}, agent_uses = {};
-  bool direct_paths = false;  // the network of scenes is flat: the direct path is always there
-  bool direct_only = false;   // of Agents
-  std::string policy = "";    // empty: everyone may reach and offer everything but "secret"
+  bool direct_paths = false;
+  bool direct_only = false;  // of Agents
+  // How the nodes are attached. Without a NAT, a node is in the Internet itself; otherwise each has
+  // a home of its own, whose router may be inside a carrier's NAT.
+  std::optional<NatBehaviour> agent_nat = {}, connector_nat = {};
+  std::optional<NatBehaviour> agent_carrier = {}, connector_carrier = {};  // only around a home
+  bool one_home = false;     // everyone is in one LAN, behind agent_nat
+  bool one_carrier = false;  // all homes are inside one carrier's NAT, agent_carrier
+  std::optional<std::uint8_t> core_hops = {};  // between any two in the Internet
+  bool ipv6 = false;  // Agents and Connectors also have a global IPv6 address, for socket 1
+  // Each Intermediate also has a second port and a second IP address, and STUN on all four.
+  bool alternates = false;
+  std::string policy = "";  // empty: everyone may reach and offer everything but "secret"
   intermediate::AdmissionLimits admission = {};
   intermediate::BrokerLimits broker = {};
 };
@@ -50,6 +61,8 @@ class Scene {
   std::vector<Machine*> relays;
   Machine* relay = nullptr;  // the first one
   std::vector<Machine*> connectors, agents;
+  // Where they are at the start; the Internet, unless they are behind a NAT.
+  std::vector<Network*> connector_homes, agent_homes;
 
   // Null while killed.
   [[nodiscard]] intermediate::Engine& intermediate(std::size_t index = 0);
@@ -84,6 +97,18 @@ class Scene {
  private:
   [[nodiscard]] node::NodeConfig node_config(const std::vector<std::size_t>& uses) const;
   [[nodiscard]] std::vector<base::Address> addresses(const std::vector<std::size_t>& uses) const;
+  // A node's place: the LAN, and its addresses there.
+  struct Place {
+    Network* home;
+    std::vector<LocalAddress> local;
+  };
+  // `number`: 1 … 255, one for each node.
+  [[nodiscard]] Place place(const std::string& name, const std::optional<NatBehaviour>& nat,
+                            const std::optional<NatBehaviour>& carrier, std::uint8_t number,
+                            const base::Address& in_the_internet);
+  [[nodiscard]] Network& carrier_around(const std::string& name,
+                                        const std::optional<NatBehaviour>& carrier,
+                                        std::uint8_t number);
   void add_intermediate(std::size_t index);
   void add_connector(std::size_t index);
   void add_agent(std::size_t index);
@@ -93,6 +118,8 @@ class Scene {
       connector_credentials_, agent_credentials_;
   std::shared_ptr<const policy::Policy> policy_;
   std::vector<std::unique_ptr<Client>> clients_;
+  Network* shared_home_ = nullptr;
+  Network* shared_carrier_ = nullptr;
 };
 
 inline constexpr const char* open_policy = R"(

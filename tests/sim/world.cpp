@@ -11,6 +11,8 @@ namespace {
 // A part that wants to be called again at the same moment more often than this never rests.
 constexpr int max_turns = 2000;
 
+constexpr std::uint8_t default_ttl = 64;
+
 std::string describe(base::BytesView packet) {
   if (packet.empty()) return "empty";
   if (packet[0] < 64) return "STUN";
@@ -20,45 +22,6 @@ std::string describe(base::BytesView packet) {
 }
 
 }  // namespace
-
-// --- machines
-
-void Machine::install(Factory factory) {
-  factory_ = std::move(factory);
-  start();
-}
-
-void Machine::start() {
-  if (part_) return;
-  world_.note(name_ + " starts");
-  part_ = factory_();
-}
-
-void Machine::kill() {
-  world_.note(name_ + " is killed");
-  part_.reset();
-  inbox_.clear();
-  frozen_until_ = {};
-}
-
-void Machine::restart_after(Duration pause) {
-  kill();
-  world_.after(pause, [this] { start(); });
-}
-
-void Machine::freeze(Duration time) {
-  world_.note(name_ + " freezes");
-  frozen_until_ = world_.now() + time;
-  world_.after(time, [this] {
-    world_.note(name_ + " goes on");
-    for (Waiting& waiting : std::exchange(inbox_, {})) {
-      if (!part_) return;
-      part_->receive({0, waiting.from, address_, waiting.ecn, waiting.payload}, world_.now());
-    }
-  });
-}
-
-bool Machine::frozen() const { return frozen_until_ > world_.now(); }
 
 // --- the world
 
@@ -73,9 +36,18 @@ void World::stop() {
 }
 
 Machine& World::add_machine(const std::string& name, const base::Address& address) {
-  machines_.push_back(std::make_unique<Machine>(*this, name, address));
-  by_address_[address] = machines_.back().get();
+  return add_machine(name, internet(), {{0, address}});
+}
+
+Machine& World::add_machine(const std::string& name, Network& network,
+                            std::vector<LocalAddress> local) {
+  machines_.push_back(std::make_unique<Machine>(*this, name, network, std::move(local)));
   return *machines_.back();
+}
+
+Network& World::add_network(const std::string& name, const NatBehaviour& nat,
+                            const base::Address& public_address, Network& outside) {
+  return topology_.add(name, outside, std::make_unique<Nat>(nat, public_address, fork()));
 }
 
 void World::at(Time when, std::function<void()> action) {
@@ -127,7 +99,7 @@ void World::pump(Machine& machine) {
       const base::Outgoing out = part.transmit(buffer_, now_);
       if (out.size == 0) break;
       for (std::size_t at = 0; at < out.size; at += out.segment) {
-        send(machine, out.to, out.ecn,
+        send(machine, out,
              base::BytesView(buffer_).subspan(at, std::min(out.segment, out.size - at)));
       }
     }
@@ -139,68 +111,80 @@ void World::pump(Machine& machine) {
 
 // --- packets
 
-void World::send(Machine& from, const base::Address& to, std::uint8_t ecn, base::BytesView packet) {
-  const auto found = by_address_.find(to);
-  if (found == by_address_.end()) return;
-  Machine& target = *found->second;
+void World::send(Machine& from, const base::Outgoing& out, base::BytesView packet) {
+  const base::Address* const source = from.source_of(out);
+  if (source == nullptr) return;
   ++packets_;
   for (const std::uint64_t part :
-       {base::to_ns(now_), std::uint64_t{std::hash<base::Address>()(from.address_)},
-        std::uint64_t{std::hash<base::Address>()(to)}, std::uint64_t{packet.size()}}) {
+       {base::to_ns(now_), std::uint64_t{std::hash<base::Address>()(*source)},
+        std::uint64_t{std::hash<base::Address>()(out.to)}, std::uint64_t{packet.size()}}) {
     digest_ = mix(digest_ ^ part);
   }
-  const char* fate = "";
-  const bool refused = filter && !filter(from, target, packet);
-  const auto either = [&](auto field) { return from.link.*field || target.link.*field; };
-  if (refused) {
-    fate = "  dropped by the scenario";
-  } else if (either(&Link::cut)) {
-    fate = "  cut";
-  } else if (packet.size() > std::min(from.link.max_packet, target.link.max_packet)) {
-    fate = "  too large";
-  } else if (weather_.chance(from.link.loss) || weather_.chance(target.link.loss)) {
-    fate = "  lost";
+  Flight flight{
+      .header = {.from = *source, .to = out.to, .ttl = out.ttl == 0 ? default_ttl : out.ttl},
+      .place = {},
+      .ecn = out.ecn,
+      .payload = base::Bytes(packet.begin(), packet.end()),
+      .from = from.name_};
+  const Topology::Climbed climbed = topology_.climb(*from.network_, flight.header, now_);
+  if (climbed.met == nullptr) {
+    return trace(from.name_, out.to.to_string(), packet, climbed.fate);
   }
-  trace(from, target, packet, fate);
+  flight.place = climbed.place;
+  flight.met = climbed.met;
+  // Towards a router that has nobody behind it, the sender's own link is all there is.
+  const Machine* target = topology_.destination(flight.place, flight.header.to, now_);
+  if (target == nullptr) target = &from;
+  const char* const fate = weather(from, *target, packet);
+  trace(from.name_, target->name_, packet, fate);
   if (*fate != '\0') return;
-  launch(from, target, ecn, packet, {});
-  if (weather_.chance(from.link.duplicate) || weather_.chance(target.link.duplicate)) {
-    launch(from, target, ecn, packet, weather_.between(Duration{}, Duration(5ms)));
+  const auto launched = std::make_shared<const Flight>(std::move(flight));
+  launch(from, *target, launched, {});
+  if (weather_.chance(from.link.duplicate) || weather_.chance(target->link.duplicate)) {
+    launch(from, *target, launched, weather_.between(Duration{}, Duration(5ms)));
   }
 }
 
-void World::launch(Machine& from, Machine& to, std::uint8_t ecn, base::BytesView packet,
-                   Duration extra) {
+const char* World::weather(const Machine& from, const Machine& to, base::BytesView packet) {
+  const bool refused = filter && !filter(from, to, packet);
+  if (refused) return "  dropped by the scenario";
+  if (from.link.cut || to.link.cut || from.link.cut_out || to.link.cut_in) return "  cut";
+  if (packet.size() > std::min(from.link.max_packet, to.link.max_packet)) return "  too large";
+  if (weather_.chance(from.link.loss) || weather_.chance(to.link.loss)) return "  lost";
+  return "";
+}
+
+void World::launch(const Machine& from, const Machine& to,
+                   const std::shared_ptr<const Flight>& flight, Duration extra) {
   Duration delay = extra;
-  for (const Machine* end : {&from, &to}) {
-    delay += end->link.delay + weather_.between(Duration{}, end->link.jitter);
-    if (weather_.chance(end->link.late)) delay += 3 * end->link.delay;
+  if (flight->met->is_internet()) {
+    for (const Machine* end : {&from, &to}) {
+      delay += end->link.delay + weather_.between(Duration{}, end->link.jitter);
+      if (weather_.chance(end->link.late)) delay += 3 * end->link.delay;
+    }
+  } else {
+    delay += flight->met->delay;
   }
-  after(delay,
-        [this, &from, &to, ecn, octets = base::Bytes(packet.begin(), packet.end())]() mutable {
-          deliver(from, to, ecn, octets);
-        });
+  after(delay, [this, flight] { arrive(*flight); });
 }
 
-void World::deliver(Machine& from, Machine& to, std::uint8_t ecn, base::Bytes& packet) {
-  if (!to.part_) return;
-  if (to.frozen()) {
-    if (to.inbox_.size() < Machine::socket_buffer) {
-      to.inbox_.push_back({from.address_, ecn, std::move(packet)});
-    }
-    return;
+void World::arrive(const Flight& flight) {
+  Header header = flight.header;
+  const Topology::Descended end = topology_.descend(flight.place, header, now_);
+  if (end.machine == nullptr) {
+    return trace(flight.from, header.to.to_string(), flight.payload, end.fate);
   }
-  to.part_->receive({0, from.address_, to.address_, ecn, packet}, now_);
+  end.machine->receive(header.from, header.to, flight.ecn, flight.payload);
 }
 
 // --- what is said about it
 
-void World::trace(const Machine& from, const Machine& to, base::BytesView packet,
+void World::trace(const std::string& from, const std::string& to, base::BytesView packet,
                   const char* fate) {
   if (!printing_) return;
   std::printf("%12.6f  %-8s -> %-8s %5zu  %s%s\n",
-              base::to_ms(now_.time_since_epoch() - 1000s) / 1000, from.name_.c_str(),
-              to.name_.c_str(), packet.size(), describe(packet).c_str(), fate);
+              base::to_ms(now_.time_since_epoch() - 1000s) / 1000, from.c_str(), to.c_str(),
+              packet.size(), describe(packet).c_str(), fate);
 }
 
 void World::note(const std::string& text) {
