@@ -12,6 +12,7 @@
 #include "quic/aead.hpp"
 #include "tool/ca_command.hpp"
 #include "tool/lab_command.hpp"
+#include "tool/netcheck_command.hpp"
 #include "tool/policy_command.hpp"
 #include "tool/quickstart_command.hpp"
 #include "tool/quickstart_page.hpp"
@@ -29,6 +30,7 @@ constexpr const char* examples =
     "  ztna ca issue --ca-dir ca --role agent --name alice --out alice\n"
     "  ztna policy check --policy policy.toml --agent alice --service web\n"
     "  ztna status --watch                             what this machine's daemons are doing\n"
+    "  ztna netcheck --intermediate relay.example.org  what this network allows\n"
     "\n"
     "Each command explains itself: ztna COMMAND --help. The daemons are intermediate-server,\n"
     "app-connector and ztna-agent.";
@@ -65,14 +67,16 @@ void add_commands(CLI::App& root, Context& context) {
   add_lab_command(root, context);
   add_status_command(root, context);
   add_relay_command(root, context);
+  add_netcheck_command(root, context);
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
-  static constexpr std::array<std::pair<const char*, const char*>, 6> groups = {
+  static constexpr std::array<std::pair<const char*, const char*>, 7> groups = {
       {{"quickstart", "Begin"},
        {"lab", "Begin"},
        {"status", "Running daemons"},
        {"relay", "Running daemons"},
+       {"netcheck", "Networks"},
        {"ca", "Identity and policy"},
        {"policy", "Identity and policy"}}};
   for (const auto& [name, group] : groups) root.get_subcommand(name)->group(group);
