@@ -65,14 +65,14 @@ table ip open {
 """
 OPEN_TO_SEEN = """
 table ip open {
-  set seen { type ipv4_addr; flags dynamic, timeout; timeout 1m; }
+  set seen { type inet_service . ipv4_addr; flags dynamic, timeout; timeout 1m; }
   chain forward {
     type filter hook forward priority 0;
-    iifname "home" oifname "up" meta l4proto udp update @seen { ip daddr }
+    iifname "home" oifname "up" update @seen { udp sport . ip daddr }
   }
   chain prerouting {
     type nat hook prerouting priority dstnat;
-    iifname "up" ip saddr @seen udp dport 1024-65535 dnat to 192.168.7.2
+    iifname "up" udp dport . ip saddr @seen dnat to 192.168.7.2
   }
 }
 """
@@ -97,7 +97,8 @@ table ip ports {
 }
 """
 # masquerade's kind, further rules: kind, mapping, filtering, port kept, hairpin (None: not told),
-# expected towards a port-restricted and a symmetric NAT, and stun-client's words.
+# expected towards a port-restricted and a symmetric NAT, and stun-client's words (None: it repeats
+# its filter test after it has sent to the other address itself, which opens an address's filter).
 NATS = {
     "preserving": (PRESERVING, "", "port-restricted cone NAT", INDEPENDENT, BY_PORT, True, False,
                    "direct", "relay",
@@ -111,8 +112,7 @@ NATS = {
                   "direct", "direct",
                   "Independent Mapping, Independent Filter, preserves ports, no hairpin"),
     "address": (PRESERVING, OPEN_TO_SEEN, "restricted cone NAT", INDEPENDENT, BY_ADDRESS, True,
-                False, "direct", "direct",
-                "Independent Mapping, Address Dependent Filter, preserves ports, no hairpin"),
+                False, "direct", "direct", None),
     "hairpin": (PRESERVING, OPEN_TO_ALL + HAIRPIN, "full cone NAT", INDEPENDENT, INDEPENDENT, True,
                 True, "direct", "direct",
                 "Independent Mapping, Independent Filter, preserves ports, will hairpin"),
@@ -128,7 +128,6 @@ def test_a_real_nat_is_told_by_its_behaviour(world, net, nat):
         net.hosts["client-gw"].run(need("nft"), "-f", "-", data=rules)
     start_intermediate(world, net)
     found = ipv4(net)
-    print(json.dumps(found, indent=1))
     assert found["udp"] and found["kind"] == kind
     assert (found["mapping"], found["filtering"]) == (mapping, filtering)
     assert found["preserves_ports"] is keeps and found["hairpins"] is hairpins
@@ -140,8 +139,8 @@ def test_a_real_nat_is_told_by_its_behaviour(world, net, nat):
     expect = {peer["peer"]: peer["expect"] for peer in found["peers"]}
     assert expect["port-restricted cone NAT"] == restricted
     assert expect["symmetric NAT"] == symmetric
-    verdict = stun_client(net)
-    assert verdict == by_stun_client
+    if by_stun_client is not None:
+        assert stun_client(net) == by_stun_client
 
 
 def test_no_nat(world, net):
@@ -188,7 +187,7 @@ def test_the_lifetime_of_a_mapping_is_bracketed(world, net):
     for kind in ("udp_timeout", "udp_timeout_stream"):
         net.hosts["client-gw"].run("sysctl", "-qw", f"net.netfilter.nf_conntrack_{kind}=7")
     start_intermediate(world, net)
-    found = ipv4(net, "--binding-lifetime", "20")
+    found = ipv4(net, "--binding-lifetime")
     assert found["binding_lifetime"] == {"at_least_s": 5, "less_than_s": 10}
 
 
