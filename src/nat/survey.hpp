@@ -37,17 +37,17 @@ enum class SurveyStep : std::uint8_t {
   done
 };
 
+// The longest silence that a mapping survived, and the shortest that it did not; 0: none seen.
+struct MappingLifetime {
+  base::Duration at_least{}, less_than{};
+};
+
 struct SurveyReport {
   struct Asked {
     base::Address server;
     std::optional<base::Address> mapped;  // nothing: no answer
     std::optional<base::Duration> rtt;    // of an answer to the first transmission
   };
-  // Longest silence that a mapping survived, and the shortest that it did not; 0: none seen.
-  struct Lifetime {
-    base::Duration at_least{}, less_than{};
-  };
-
   [[nodiscard]] bool udp() const { return primary.has_value(); }
 
   std::optional<base::Address> primary;  // the first server that answered
@@ -56,7 +56,7 @@ struct SurveyReport {
   // The largest IP packet that made the way there and back unfragmented, and the smallest of those
   // tried that did not. Nothing also when the server returns no padding.
   std::optional<std::uint16_t> mtu, too_large;
-  std::optional<Lifetime> lifetime;  // nothing: not asked for, or the server cannot help
+  std::optional<MappingLifetime> lifetime;  // nothing: not asked for, or the server cannot help
 };
 
 class Survey {

@@ -117,7 +117,7 @@ std::string family_text(const NetcheckFamily& family, const NetcheckResult& resu
 Json null_or(const std::optional<bool>& value) { return value ? Json(*value) : Json(); }
 Json null_or(const std::optional<std::uint16_t>& value) { return value ? Json(*value) : Json(); }
 
-Json lifetime_json(const std::optional<nat::SurveyReport::Lifetime>& lifetime) {
+Json lifetime_json(const std::optional<nat::MappingLifetime>& lifetime) {
   if (!lifetime) return {};
   const auto less = seconds(lifetime->less_than);
   return {{"at_least_s", seconds(lifetime->at_least)},

@@ -35,7 +35,7 @@ NetcheckResult home() {
   report.seen.hairpin = false;
   report.mtu = 1420;
   report.too_large = 1440;
-  report.lifetime = {29s, 35s};
+  report.lifetime = nat::MappingLifetime{29s, 35s};
   result.lifetime_asked = true;
   return result;
 }
