@@ -77,6 +77,7 @@ json session_report(const Session& session, base::Time now) {
               {"packets_lost", stats.packets_lost},
               {"bytes_sent", c.relay_bytes_sent + c.direct_bytes_sent},
               {"bytes_received", c.relay_bytes_received + c.direct_bytes_received},
+              {"datagrams_dropped", session.datagram_drops()},
               {"relay_packets", c.relay_packets_sent + c.relay_packets_received},
               {"direct_packets", c.direct_packets_sent + c.direct_packets_received},
               {"switches", switches_report(session, now)}};
@@ -106,6 +107,11 @@ void path_metrics(io::MetricsWriter& out, const node::Node::PathCounters& paths)
   out.family("ztna_bytes_via_direct_total", MetricType::counter,
              "Octets of session packets sent and received directly.");
   out.sample(paths.direct_bytes);
+  out.family("ztna_datagrams_dropped_total", MetricType::counter,
+             "Payloads of UDP flows that were dropped here, by reason.");
+  for (const auto& [reason, count] : paths.datagram_drops) {
+    out.sample(count, {{"reason", reason}});
+  }
   out.family("ztna_checks_total", MetricType::counter, "Checks of paths, by path and result.");
   const nat::Prober::Counters& checks = paths.checks;
   out.sample(checks.sent, {{"path", "direct"}, {"result", "sent"}});

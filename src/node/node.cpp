@@ -26,6 +26,7 @@ void add(Node::PathCounters& sum, const Session& session) {
   sum.direct_packets += c.direct_packets_sent + c.direct_packets_received;
   sum.direct_bytes += c.direct_bytes_sent + c.direct_bytes_received;
   for (const auto& [kind, count] : c.switches) sum.switches[kind] += count;
+  for (const auto& [reason, count] : session.datagram_drops()) sum.datagram_drops[reason] += count;
   if (session.prober() == nullptr) return;
   const nat::Prober::Counters& checks = session.prober()->counters();
   sum.checks.sent += checks.sent;

@@ -113,6 +113,7 @@ class Node final : private UplinkHandler {
     std::uint64_t relay_packets = 0, relay_bytes = 0;
     std::uint64_t direct_packets = 0, direct_bytes = 0;
     nat::Prober::Counters checks;
+    session::Session::DatagramDrops datagram_drops;
     std::map<session::SwitchKind, std::uint64_t> switches;
   };
   [[nodiscard]] PathCounters path_counters() const;

@@ -21,6 +21,7 @@
 #include "quic/endpoint.hpp"
 #include "session/close_code.hpp"
 #include "session/datagram_queue.hpp"
+#include "session/early_datagrams.hpp"
 #include "session/flow.hpp"
 #include "session/relay_port.hpp"
 #include "wire/flow_reassembler.hpp"
@@ -182,14 +183,14 @@ class Session final : private quic::Handler {
     std::uint64_t relay_send_refused = 0;
     std::uint64_t direct_packets_sent = 0, direct_packets_received = 0;
     std::uint64_t direct_bytes_sent = 0, direct_bytes_received = 0;
-    std::uint64_t datagrams_dropped = 0;  // malformed, or of a flow that is not here
+    std::uint64_t datagrams_dropped = 0;  // malformed, or of no flow
     std::uint64_t packets_dropped = 0;    // before QUIC saw them
     std::map<SwitchKind, std::uint64_t> switches;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
-  [[nodiscard]] const DatagramQueue::Counters& datagram_counters() const {
-    return datagrams_.counters();
-  }
+  // UDP payloads that did not pass through this end, by reason.
+  using DatagramDrops = std::map<std::string_view, std::uint64_t>;
+  [[nodiscard]] DatagramDrops datagram_drops() const;
 
  private:
   struct Flow {
@@ -265,6 +266,7 @@ class Session final : private quic::Handler {
   std::uint32_t last_path_ = 0;
   DatagramQueue datagrams_;
   wire::FlowReassembler reassembler_;
+  EarlyDatagrams early_;  // at the Connector: the Agent opens the flows
   wire::MessageReader control_;
   std::unique_ptr<quic::Connection> connection_;
   std::unordered_map<StreamId, Flow> flows_;

@@ -207,6 +207,9 @@ void Session::read_open(StreamId id, Flow& f, base::BytesView message) {
   }
   f.protocol = open.protocol() == proto::FLOW_PROTOCOL_TCP ? Protocol::tcp : Protocol::udp;
   handler_.on_flow_opened(*this, id, open.service(), f.protocol);
+  for (const base::Bytes& datagram : early_.take(wire::flow_of_stream(id), now_)) {
+    on_datagram(datagram);
+  }
 }
 
 void Session::read_reply(StreamId id, Flow& f, base::BytesView message) {
@@ -283,7 +286,9 @@ void Session::on_datagram(base::BytesView datagram) {
   }
   const StreamId id = wire::stream_of_flow(parsed->header.flow);
   const Flow* const f = flow(id);
-  // A payload may overtake its FlowOpen; it is dropped, as a network may drop any datagram.
+  if (role_ == Role::connector && (f == nullptr || !f->head_done)) {
+    return early_.keep(parsed->header.flow, datagram, now_);
+  }
   if (f == nullptr || f->over || f->protocol != Protocol::udp) {
     ++counters_.datagrams_dropped;
     return;
@@ -292,6 +297,16 @@ void Session::on_datagram(base::BytesView datagram) {
   if (const auto whole = reassembler_.add(*parsed, now_)) {
     handler_.on_flow_datagram(*this, id, *whole);
   }
+}
+
+Session::DatagramDrops Session::datagram_drops() const {
+  const DatagramQueue::Counters& out = datagrams_.counters();
+  const wire::FlowReassembler::Drops& in = reassembler_.drops();
+  return {{"queue_full", out.overflowed},
+          {"too_old", out.too_old},
+          {"too_large", out.too_large},
+          {"no_flow", counters_.datagrams_dropped + early_.dropped()},
+          {"incomplete", in.evicted + in.expired + in.inconsistent + in.oversize}};
 }
 
 }  // namespace ztna::session

@@ -163,5 +163,21 @@ TEST(Flows, SilentFlowLives) {
   EXPECT_GT(client.received(), 0u);
 }
 
+// A network that reorders loses nothing: the first payload waits for its flow.
+TEST(Flows, TheFirstPayloadMayOvertakeTheOpeningOfItsFlow) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    SCOPED_TRACE(seed);
+    Scene scene({.seed = seed});
+    ASSERT_TRUE(scene.settle());
+    ASSERT_TRUE(scene.finish(scene.open({.size = 1})));
+    scene.set_links({.jitter = 20ms});
+    FlowPlan plan{.service = "udp-echo", .protocol = Protocol::udp, .payloads = {1472}};
+    plan.udp_tries = 1;
+    Client& udp = scene.open(plan);
+    ASSERT_TRUE(scene.finish(udp));
+    EXPECT_TRUE(udp.complete()) << why(udp);
+  }
+}
+
 }  // namespace
 }  // namespace ztna::sim
