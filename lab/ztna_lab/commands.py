@@ -6,14 +6,17 @@ import argparse
 import difflib
 import json
 import os
+import pathlib
 import signal
 import sys
 import textwrap
+import time
 
-from . import jobs, scenarios
+from . import jobs, matrix, page, scenarios
 from .namespaces import LabError, need, remove_stale
 from .programs import program
 from .run import play
+from .wan import SHAPES
 
 DESCRIPTION = """\
 The NAT laboratory: the real programs, behind real NATs, in network namespaces of this machine.
@@ -24,6 +27,7 @@ examples:
   ztna lab list
   ztna lab run home-to-home
   ztna lab run all --jobs 2
+  ztna lab matrix --html matrix.html
 """
 
 # What has to be there, and the Debian package that brings it.
@@ -114,8 +118,35 @@ def _print_result(result: dict):
 
 def one_command(options) -> int:
     """For jobs.py."""
-    print(json.dumps(play(scenarios.ALL[options.argument[0]], lambda text: None)))
+    if options.kind == "cell":
+        result = matrix.cell(*options.argument)
+    else:
+        result = play(scenarios.ALL[options.argument[0]], lambda text: None)
+    print(json.dumps(result))
     return 0
+
+
+# --- matrix
+
+
+def matrix_command(options) -> int:
+    names = options.networks.split(";") if options.networks else list(matrix.NETWORKS)
+    for name in names:
+        if name not in matrix.NETWORKS:
+            raise Usage(f"there is no network {name!r}; there are: {'; '.join(matrix.NETWORKS)}")
+    prepare()
+    began = time.monotonic()
+    report = matrix.run(names, options.shape, options.jobs,
+                        lambda *news: matrix.progress_line(*news, began))
+    for wanted, make in ((options.html, page.html), (options.svg, page.svg)):
+        if wanted:
+            pathlib.Path(wanted).write_text(make(report))
+    if options.json:
+        print(json.dumps(report, indent=1))
+    else:
+        print(matrix.table(report))
+        print(matrix.summary(report))
+    return 1 if matrix.wrong(report) else 0
 
 
 # --- all of it
@@ -135,8 +166,19 @@ def parser() -> argparse.ArgumentParser:
     running.add_argument("--json", action="store_true", help="for programs")
     running.set_defaults(call=run_command)
 
+    pairs = commands.add_parser("matrix", help="every kind of network against every other",
+                                epilog="networks: " + "; ".join(matrix.NETWORKS))
+    pairs.add_argument("--html", metavar="FILE", help="a page with the picture")
+    pairs.add_argument("--svg", metavar="FILE", help="the picture alone")
+    pairs.add_argument("--json", action="store_true", help="for programs")
+    pairs.add_argument("--jobs", type=int, default=4, metavar="N", help="at once (default 4)")
+    pairs.add_argument("--shape", choices=SHAPES, default="routed",
+                       help="what is between the networks (default routed: one hop)")
+    pairs.add_argument("--networks", metavar="A;B;…", help="only these")
+    pairs.set_defaults(call=matrix_command)
+
     one = commands.add_parser("one")
-    one.add_argument("kind", choices=["scenario"])
+    one.add_argument("kind", choices=["scenario", "cell"])
     one.add_argument("argument", nargs="+")
     one.set_defaults(call=one_command)
     return root

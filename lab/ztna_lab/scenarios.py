@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-from . import nat
+from . import events, nat
 from .namespaces import wait_for
 from .scene import PUBLIC, Plan, Scene, home
 from .wan import SiteSpec
@@ -159,3 +159,9 @@ def _udp_unblocked(scene: Scene):
     game.stop()
     scene.expect(took <= 5, f"direct {took:.2f} s after the first round of checks since UDP passes")
     scene.exact()
+
+
+# --- things that happen
+
+for _name, _summary, _plan, _play, _quick in events.EVENTS:
+    scenario(_name, _summary, _plan, _quick)(_play)

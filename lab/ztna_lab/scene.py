@@ -7,7 +7,8 @@ import dataclasses
 import time
 
 from . import nat, traffic, wire
-from .namespaces import Host, Laboratory, LabError, wait_for
+from .namespaces import Host, Laboratory, LabError, run, wait_for
+from .programs import program
 from .services import HELLO
 from .system import System
 from .wan import SiteSpec, Wan
@@ -175,3 +176,27 @@ class Scene:
     def exact(self, size: int = 2_000_000):
         error = self.download(size).result(60)
         self.expect(not error, f"a download of {size:,} bytes is exact{error and ': ' + error}")
+
+    def relay_switch(self, action: str) -> str:
+        """What the Intermediate's admin types."""
+        done = run([program("ztna"), "relay", action, "--control", self.intermediate.control])
+        return done.stdout.strip()
+
+    def relayed(self) -> dict:
+        """The Intermediate's own count for the one session."""
+        sessions = self.intermediate.status()["sessions"]
+        return sessions[-1] if sessions else {"packets": 0, "bytes": 0}
+
+    def settled(self) -> tuple[dict, dict, dict]:
+        """(Agent's, Connector's, Intermediate's) counters of the session, once they stand still."""
+        def figures():
+            keys = ("relay_packets", "direct_packets")
+            return [[end.get(key) for key in keys] for end in self.ends()]
+
+        def still():
+            before = figures()
+            time.sleep(0.3)
+            return figures() == before
+
+        wait_for(still, "the session's counters to stand still", 20)
+        return (*self.ends(), self.relayed())

@@ -12,6 +12,7 @@ Addresses (all within the laboratory's namespaces): the Intermediate 198.18.0.10
 from __future__ import annotations
 
 import dataclasses
+import time
 
 from . import nat, oracle, wire
 from .namespaces import Host, Laboratory
@@ -46,10 +47,10 @@ class Site:
     hosts: list[Host] = dataclasses.field(default_factory=list)
     routers: list[Host] = dataclasses.field(default_factory=list)  # from the inside out
     inside: list[nat.Inside] = dataclasses.field(default_factory=list)
+    outside_address: str = ""
 
-    @property
-    def outside_address(self) -> str:
-        return f"198.18.{self.number}.2"
+    def __post_init__(self):
+        self.outside_address = f"198.18.{self.number}.2"
 
     @property
     def outermost(self) -> Host:
@@ -206,10 +207,12 @@ table ip forbidden {{
     def permit_udp(self):
         self.core.nft("delete table ip forbidden\n")
 
-    def renumber(self, site: Site):
+    def reboot(self, site: Site, seconds: float = 1.0):
         """The outer router restarts and gets another address: its NAT has forgotten everything."""
         router, old, new = site.routers[-1], site.outside_address, f"198.18.{site.number}.77"
         router.ip("link set dev wan down", f"addr del {old}/24 dev wan")
         router.run("conntrack", "-F")
+        time.sleep(seconds)
         router.ip(f"addr add {new}/24 dev wan", "link set dev wan up",
                   f"route replace default via 198.18.{site.number}.1")
+        site.outside_address = new

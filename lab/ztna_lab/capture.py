@@ -1,0 +1,84 @@
+"""tcpdump on a host's interface, and what went over it."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import struct
+from collections.abc import Callable
+
+from . import wire
+from .namespaces import Host, LabError, need
+
+# Ethernet, IPv4 without options, UDP, and the first 8 octets of the payload: enough to tell STUN.
+_SNAP = 14 + 20 + 8 + 8
+_MAGIC_COOKIE = bytes.fromhex("2112a442")  # RFC 8489 §5
+_UDP = 17
+
+
+@dataclasses.dataclass(frozen=True)
+class Datagram:
+    source: str
+    source_port: int
+    target: str
+    target_port: int
+    size: int  # of the UDP payload
+    stun: bool
+
+    def between(self, a: str, b: str) -> bool:
+        return {self.source, self.target} == {a, b}
+
+
+@dataclasses.dataclass(frozen=True)
+class Count:
+    packets: int
+    octets: int
+
+
+def count(datagrams: list[Datagram], which: Callable[[Datagram], bool]) -> Count:
+    chosen = [d.size for d in datagrams if which(d)]
+    return Count(len(chosen), sum(chosen))
+
+
+class Capture:
+    """IPv4 and UDP, both directions, from its making to stop()."""
+
+    def __init__(self, host: Host, interface: str = "eth0"):
+        # One frame for one datagram, not one for a batch that is cut up later.
+        wire.offloads_off(host, interface)
+        self._file = host.lab.folder / f"{host.name}-{interface}.pcap"
+        self._process = host.spawn(
+            f"tcpdump-{host.name}", need("tcpdump", "tcpdump"), "-i", interface, "-Z", "root", "-U",
+            "-n", "-B", "32768", "-s", str(_SNAP), "-w", str(self._file), "ip and udp")
+        self._process.wait_log("listening on")
+
+    def stop(self) -> list[Datagram]:
+        self._process.stop(number=signal.SIGINT)
+        if " 0 packets dropped by kernel" not in self._process.log().replace("\n", " "):
+            raise LabError(f"tcpdump lost packets: {self._process.log()}")
+        return parse(self._file.read_bytes())
+
+
+def parse(data: bytes) -> list[Datagram]:
+    """A pcap file of Ethernet frames, as tcpdump of this machine writes it (little endian)."""
+    if len(data) < 24 or data[:4] not in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"):
+        raise LabError("not a pcap file")
+    found, at = [], 24
+    while at + 16 <= len(data):
+        kept = struct.unpack_from("<I", data, at + 8)[0]
+        datagram = _parse_frame(data[at + 16:at + 16 + kept])
+        if datagram:
+            found.append(datagram)
+        at += 16 + kept
+    return found
+
+
+def _parse_frame(frame: bytes) -> Datagram | None:
+    if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != _UDP:
+        return None
+    header = 4 * (frame[14] & 15)
+    source, target = (".".join(map(str, frame[at:at + 4])) for at in (26, 30))
+    udp = frame[14 + header:]
+    source_port, target_port, length = struct.unpack_from("!HHH", udp)
+    stun = len(udp) >= 16 and udp[8] < 4 and udp[12:16] == _MAGIC_COOKIE
+    return Datagram(source, source_port, target, target_port, length - 8, stun)
