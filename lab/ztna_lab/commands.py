@@ -12,7 +12,7 @@ import sys
 import textwrap
 import time
 
-from . import jobs, matrix, page, scenarios
+from . import jobs, matrix, page, scenarios, shell
 from .namespaces import LabError, need, remove_stale
 from .programs import program
 from .run import play
@@ -28,6 +28,7 @@ examples:
   ztna lab run home-to-home
   ztna lab run all --jobs 2
   ztna lab matrix --html matrix.html
+  ztna lab shell laptop
 """
 
 # What has to be there, and the Debian package that brings it.
@@ -149,6 +150,15 @@ def matrix_command(options) -> int:
     return 1 if matrix.wrong(report) else 0
 
 
+# --- shell
+
+
+def shell_command(options) -> int:
+    place = chosen([options.scenario])[0]
+    prepare()
+    return shell.run(place, options.host, options.command)
+
+
 # --- all of it
 
 
@@ -176,6 +186,14 @@ def parser() -> argparse.ArgumentParser:
                        help="what is between the networks (default routed: one hop)")
     pairs.add_argument("--networks", metavar="A;B;…", help="only these")
     pairs.set_defaults(call=matrix_command)
+
+    inside = commands.add_parser("shell", help="a shell on a host, with the system running")
+    inside.add_argument("host", help="laptop, server, intermediate, core, nat-a, nat-b, …")
+    inside.add_argument("--scenario", default="home-to-home", metavar="NAME",
+                        help="whose networks (default home-to-home)")
+    inside.add_argument("-c", dest="command", default="", metavar="COMMAND",
+                        help="run this there instead, and end")
+    inside.set_defaults(call=shell_command)
 
     one = commands.add_parser("one")
     one.add_argument("kind", choices=["scenario", "cell"])

@@ -7,7 +7,7 @@ from html import escape
 from . import oracle
 from .matrix import counts, summary, wrong
 
-CELL, LEFT, TOP = 26, 190, 150
+CELL, LEFT, TOP, RIGHT = 26, 210, 190, 150
 COLOURS = {oracle.DIRECT: "#2e9e5b", oracle.RELAY: "#3b6fb6", oracle.NONE: "#c9ced6", "": "#d43f3a"}
 WORDS = {oracle.DIRECT: "direct", oracle.RELAY: "relay", oracle.NONE: "no uplink", "": "failed"}
 
@@ -23,12 +23,12 @@ def _cell_text(cell: dict) -> str:
 def svg(report: dict) -> str:
     names = report["networks"]
     side = CELL * len(names)
-    width, height = LEFT + side + 20, TOP + side + 60
+    width, height = LEFT + side + RIGHT, TOP + side + 60
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
              f'height="{height}" font-family="system-ui, sans-serif" font-size="12" role="img" '
              f'aria-label="{escape(summary(report))}">',
              f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-             f'<text x="{LEFT}" y="20" font-size="14" font-weight="600" fill="#1d2330">'
+             f'<text x="{LEFT}" y="24" font-size="15" font-weight="600" fill="#1d2330">'
              "Which pairs of networks meet directly</text>",
              f'<text x="{LEFT - 8}" y="{TOP - 10}" text-anchor="end" fill="#5a6372">'
              "Agent ↓   Connector →</text>"]

@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 
 from . import events, nat
-from .namespaces import wait_for
+from .namespaces import need, wait_for
 from .scene import PUBLIC, Plan, Scene, home
-from .wan import SiteSpec
+from .system import PORT
+from .wan import INTERMEDIATE, SiteSpec
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +160,32 @@ def _udp_unblocked(scene: Scene):
     game.stop()
     scene.expect(took <= 5, f"direct {took:.2f} s after the first round of checks since UDP passes")
     scene.exact()
+
+
+# --- what tools say of our NATs
+
+
+def _classified(kind: nat.Kind):
+    def play(scene: Scene):
+        # Nothing else runs: what an Agent sends would open filters.
+        scene.start_intermediate()
+        for host, router in ((scene.laptop, "input dropped"), (scene.server, "input open")):
+            found = host.run(need("stun", "stun-client"), f"{INTERMEDIATE}:{PORT}", check=False)
+            verdict = next((line for line in found.stdout.splitlines() if "Primary:" in line), "nothing")
+            right = f"Primary: {kind.verdict}, no hairpin" == verdict.strip()
+            # It repeats its second test after its third has let the other address in, and takes the
+            # late answer for one to the first try.
+            misled = kind.name == "address-restricted" and "Independent Filter" in verdict
+            scene.expect(right or misled,
+                         f"Debian's stun-client about {kind.name}, {router}: {verdict.strip()}"
+                         + ("" if right else " (its own tests have opened the filter)"))
+
+    return play
+
+
+for _kind in nat.KINDS.values():
+    scenario(f"classify-{_kind.name}", f"Debian's stun-client takes {_kind.name} for what it is",
+             Plan(home(_kind.name), home(_kind.name, input_drop=False)))(_classified(_kind))
 
 
 # --- things that happen

@@ -78,12 +78,15 @@ class Scene:
 
     def start(self, agent_flags: tuple[str, ...] = (), intermediate_port: int | None = None):
         """Everything up to the point where the service could be used. No session yet."""
-        self.system.policy({AGENT: [WEB, ECHO]})
-        self.intermediate = self.system.start_intermediate()
+        self.start_intermediate()
         self.system.start_services(self.server)
         more = {} if intermediate_port is None else {"intermediate_port": intermediate_port}
         self.connector = self.system.start_connector(self.server, CONNECTOR, **more)
         self.agent = self.system.start_agent(self.laptop, AGENT, [(WEB, ECHO)], *agent_flags, **more)
+
+    def start_intermediate(self):
+        self.system.policy({AGENT: [WEB, ECHO]})
+        self.intermediate = self.system.start_intermediate()
 
     def port(self, service: str) -> int:
         return self.system.forwards[AGENT][service]

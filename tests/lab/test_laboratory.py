@@ -93,3 +93,22 @@ def test_a_wrong_name_is_wrong_usage():
     done = lab("run", "home-to-hom")
     assert done.returncode == 2
     assert "did you mean home-to-home?" in done.stderr
+
+
+def test_a_shell_is_inside_its_host():
+    done = lab("shell", "laptop", "--scenario", "no-nat", "-c", "ztna status && ip -br addr && exit 3")
+    assert done.returncode == 3, done.stderr
+    assert "agent alice of lab.example: ready" in done.stdout
+    assert "198.18.1.2/24" in done.stdout
+    wrong = lab("shell", "fridge")
+    assert wrong.returncode == 1 and "there are: core, intermediate" in wrong.stderr
+
+
+def test_the_matrix_is_a_table_and_a_page(tmp_path):
+    page = tmp_path / "page.html"
+    done = lab("matrix", "--networks", "port-restricted;symmetric", "--html", str(page))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split()[-2:] for line in done.stdout.splitlines()[1:3]]
+    assert rows == [["D", "r"], ["r", "r"]]
+    text = page.read_text()
+    assert text.count("<rect") >= 4 and "Agent: symmetric; Connector: symmetric; relay" in text
