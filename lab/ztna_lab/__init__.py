@@ -7,15 +7,16 @@
     system       CA, policy and daemons of a laboratory
     services     the private services behind the Connector (a program of its own)
     traffic      HTTP and UDP through the Agent's forwards
+    wire         one frame for one datagram
     capture      tcpdump on a host's interface
+    scene        one Agent, one Connector: what can be done and asserted
     scenarios    what is set up, what must come out, and why
+    events       scenarios in which something happens
     run          runs a scenario
-    matrix       every NAT kind against every other; page draws it
+    matrix       every network against every other; page draws it
+    jobs         several laboratories at once
+    shell        a shell on one of the hosts
     commands     the command line
 
 Python's standard library only. Nothing outside the laboratory's own namespaces is touched.
 """
-
-# Whether sessions of the programs under test can leave the relay. Scenarios with
-# `needs_direct` are skipped while it is False, and every other one expects the relay.
-DIRECT_PATHS = False

@@ -81,14 +81,14 @@ def _inbound(nat: Nat, inside: list[Inside]) -> str:
         where = 'fib daddr type local' if nat.hairpin else 'iifname "wan"'
         guard = "".join(f" ip daddr != {i.network}" for i in inside) if nat.hairpin else ""
     elif nat.kind == "address-restricted":
-        where, guard = 'iifname "wan" ip saddr @peers', ""
+        where, guard = 'iifname "wan" udp dport . ip saddr @peers', ""
     else:
         return ""
     return "\n    ".join(f"{where}{guard} udp dport {i.ports} dnat to {i.address}" for i in inside)
 
 
 def _forward(nat: Nat) -> list[str]:
-    rules = ["meta l4proto udp ip daddr @blocked drop"]
+    rules = []
     if nat.block_udp == "but-443":  # not `dport != 443 sport != 443`: nft 1.0.6 merges those wrongly
         rules += ["udp dport 443 accept", "udp sport 443 accept"]
     if nat.block_udp:
@@ -97,12 +97,12 @@ def _forward(nat: Nat) -> list[str]:
         rules.append('iifname { "lan", "lan2" } oifname { "lan", "lan2" } ct status dnat accept')
         rules.append('iifname { "lan", "lan2" } oifname { "lan", "lan2" } drop')
     if nat.kind == "address-restricted":
-        rules.append('oifname "wan" meta l4proto udp update @peers { ip daddr }')
+        rules.append('oifname "wan" update @peers { udp sport . ip daddr }')
     return rules
 
 
 def rules(nat: Nat, inside: list[Inside]) -> str:
-    """The whole rule set. `blocked` are the addresses to which a scenario forbids UDP."""
+    """The whole rule set. `peers`: to whom each port, which stays what it is, has sent."""
     hairpin = ""
     if nat.hairpin:
         networks = ", ".join(sorted({i.network for i in inside}))
@@ -112,8 +112,7 @@ def rules(nat: Nat, inside: list[Inside]) -> str:
     forward = "\n    ".join(_forward(nat))
     return f"""
 table ip router {{
-  set peers {{ type ipv4_addr; flags dynamic,timeout; timeout 120s; }}
-  set blocked {{ type ipv4_addr; }}
+  set peers {{ type inet_service . ipv4_addr; flags dynamic,timeout; timeout 120s; }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
     {_inbound(nat, inside)}

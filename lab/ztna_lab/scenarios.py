@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable
 
 from . import events, nat
-from .namespaces import need, wait_for
-from .scene import PUBLIC, Plan, Scene, home
+from .namespaces import Host, need, wait_for
+from .programs import program
+from .scene import PUBLIC, Failed, Plan, Scene, home
 from .system import PORT
 from .wan import INTERMEDIATE, SiteSpec
 
@@ -165,26 +167,45 @@ def _udp_unblocked(scene: Scene):
 # --- what tools say of our NATs
 
 
+_RFC_4787 = {"independent": "endpoint-independent", "address": "address-dependent",
+             "port": "address-and-port-dependent", "dependent": "address-and-port-dependent"}
+
+
+def _stun_client(scene: Scene, host: Host, kind: nat.Kind, router: str):
+    found = host.run(need("stun", "stun-client"), f"{INTERMEDIATE}:{PORT}", check=False)
+    verdict = next((line for line in found.stdout.splitlines() if "Primary:" in line), "nothing").strip()
+    scene.expect(verdict == f"Primary: {kind.verdict}, no hairpin",
+                 f"stun-client about {kind.name}, {router}: {verdict}")
+
+
+def _netcheck(scene: Scene, host: Host, kind: nat.Kind, router: str):
+    asked = host.run(program("ztna"), "netcheck", "--json", "--intermediate", f"{INTERMEDIATE}:{PORT}")
+    found = json.loads(asked.stdout)["ipv4"]
+    wanted = {"mapping": _RFC_4787[kind.behaviour.mapping],
+              "filtering": _RFC_4787[kind.behaviour.filtering],
+              "preserves_ports": kind.ports == "preserving"}
+    for key, value in wanted.items():
+        if found[key] != value:
+            raise Failed(f"not so: netcheck about {kind.name}, {router}: {key} is {found[key]}, "
+                         f"not {value}")
+    scene.say(f"ztna netcheck about {kind.name}, {router}: {found['kind']}, {wanted['mapping']} mapping, "
+              f"{wanted['filtering']} filtering, {'keeps' if wanted['preserves_ports'] else 'changes'} "
+              "ports")
+
+
 def _classified(kind: nat.Kind):
     def play(scene: Scene):
         # Nothing else runs: what an Agent sends would open filters.
         scene.start_intermediate()
         for host, router in ((scene.laptop, "input dropped"), (scene.server, "input open")):
-            found = host.run(need("stun", "stun-client"), f"{INTERMEDIATE}:{PORT}", check=False)
-            verdict = next((line for line in found.stdout.splitlines() if "Primary:" in line), "nothing")
-            right = f"Primary: {kind.verdict}, no hairpin" == verdict.strip()
-            # It repeats its second test after its third has let the other address in, and takes the
-            # late answer for one to the first try.
-            misled = kind.name == "address-restricted" and "Independent Filter" in verdict
-            scene.expect(right or misled,
-                         f"Debian's stun-client about {kind.name}, {router}: {verdict.strip()}"
-                         + ("" if right else " (its own tests have opened the filter)"))
+            _stun_client(scene, host, kind, router)
+            _netcheck(scene, host, kind, router)
 
     return play
 
 
 for _kind in nat.KINDS.values():
-    scenario(f"classify-{_kind.name}", f"Debian's stun-client takes {_kind.name} for what it is",
+    scenario(f"classify-{_kind.name}", f"stun-client and ztna netcheck take {_kind.name} for what it is",
              Plan(home(_kind.name), home(_kind.name, input_drop=False)))(_classified(_kind))
 
 

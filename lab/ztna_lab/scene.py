@@ -6,7 +6,7 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from . import nat, traffic, wire
+from . import nat, traffic
 from .namespaces import Host, Laboratory, LabError, run, wait_for
 from .programs import program
 from .services import HELLO
@@ -36,7 +36,6 @@ class Plan:
     connector: SiteSpec | None = None
     shape: str = "routed"
     ipv6: bool = False
-    conditions: wire.Conditions | None = None
 
 
 def home(kind: str = "port-restricted", **options) -> SiteSpec:
@@ -52,7 +51,7 @@ class Scene:
         self.lab = lab
         self.plan = plan
         self._say = say
-        self.wan = Wan(lab, plan.shape, plan.ipv6, plan.conditions)
+        self.wan = Wan(lab, plan.shape, plan.ipv6)
         self.system = System(self.wan)
         if plan.connector is None:
             site = self.wan.site("house", plan.agent, (AGENT_HOST, CONNECTOR_HOST))

@@ -14,7 +14,7 @@ from __future__ import annotations
 import dataclasses
 import time
 
-from . import nat, oracle, wire
+from . import nat, oracle
 from .namespaces import Host, Laboratory
 
 INTERMEDIATE = "198.18.0.10"
@@ -58,13 +58,11 @@ class Site:
 
 
 class Wan:
-    def __init__(self, lab: Laboratory, shape: str = "routed", ipv6: bool = False,
-                 conditions: wire.Conditions | None = None):
+    def __init__(self, lab: Laboratory, shape: str = "routed", ipv6: bool = False):
         assert shape in SHAPES and not (ipv6 and shape == "adjacent")
         self.lab = lab
         self.shape = shape
         self.ipv6 = ipv6
-        self.conditions = conditions  # of each site's line to its provider
         self.sites: list[Site] = []
         self.core = lab.host("core", router=True, ipv6=ipv6)
         if shape == "adjacent":
@@ -153,13 +151,13 @@ class Wan:
     def _attach_outside(self, site: Site, host: Host, port: str):
         n, cable = site.number, f"to-{site.name}"
         if self.shape == "adjacent":
-            self._line(site, host, port, self.core, cable)
+            self.lab.link(host, port, self.core, cable)
             host.ip(f"addr add {site.outside_address}/16 dev {port}", f"route add default via {CORE}")
             self.core.ip(f"link set dev {cable} master br0")
             return
         provider = self._provider(site) if self.shape == "long" else self.core
         down = "downstream" if self.shape == "long" else cable
-        self._line(site, host, port, provider, down)
+        self.lab.link(host, port, provider, down)
         provider.ip(f"addr add 198.18.{n}.1/24 dev {down}")
         host.ip(f"addr add {site.outside_address}/24 dev {port}",
                 f"route add default via 198.18.{n}.1")
@@ -168,13 +166,6 @@ class Wan:
                         f"route add 2001:db8:{n}::/48 via 2001:db8:{n}:1::2")
             host.ip(f"addr add 2001:db8:{n}:1::2/64 dev {port} nodad",
                     f"route add default via 2001:db8:{n}:1::1")
-
-    def _line(self, site: Site, host: Host, port: str, provider: Host, down: str):
-        if self.conditions is None:
-            self.lab.link(host, port, provider, down)
-        else:
-            wire.join(self.lab, f"wire-{site.name}", (host, port), (provider, down),
-                      self.conditions)
 
     def _provider(self, site: Site) -> Host:
         n = site.number
