@@ -145,6 +145,9 @@ Endpoint::Verdict Endpoint::retry(const Initial& initial, const base::Address& f
   const ngtcp2_cid client = to_ngtcp2(initial.scid);
   const ngtcp2_cid original = to_ngtcp2(initial.dcid);
   const ngtcp2_cid own = to_ngtcp2(layout_.make(*random_));
+  // RFC 9000 §17.2.5.1: must differ; ngtcp2 asserts it. Chance makes this once in an age of the
+  // world, and a random source that repeats itself more often.
+  if (ngtcp2_cid_eq(&own, &original) != 0) return drop(Drop::Why::bad_token);
   std::array<std::uint8_t, NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN2> token{};
   const auto token_size = ngtcp2_crypto_generate_retry_token2(
       token.data(), secret.data(), secret.size(), initial.version, &remote.address.sa,

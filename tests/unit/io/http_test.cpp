@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "io/http_client.hpp"
+#include "io/http_codec.hpp"
 #include "io/http_server.hpp"
 #include "io/tcp.hpp"
 #include "support.hpp"
@@ -184,6 +185,23 @@ TEST_F(Http, LimitsAndNonsenseAreRefused) {
     ASSERT_TRUE(run_until(loop, [&] { return raw.eof || raw.closed; })) << status;
     EXPECT_EQ(raw.got.substr(0, 12), "HTTP/1.1 " + status) << text.substr(0, 40);
   }
+}
+
+// RFC 9112 §7.1: the last chunk, cut wherever a network may cut it.
+TEST(HttpRequestParser, TakesAChunkedBodyOctetByOctet) {
+  HttpRequestParser parser(1000, 1000);
+  const std::string text =
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "3\r\nabc\r\n0\r\n\r\n";
+  std::string input;
+  for (const char octet : text) {
+    ASSERT_FALSE(parser.complete());
+    input += octet;
+    parser.feed(input);
+    ASSERT_EQ(parser.error(), 0u);
+  }
+  ASSERT_TRUE(parser.complete());
+  EXPECT_EQ(parser.request()->body, "abc");
 }
 
 TEST_F(Http, SlowAndIdleClientsAreCutOff) {
