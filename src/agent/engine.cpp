@@ -331,6 +331,11 @@ Engine::Flow* Engine::find(FlowId id) {
   return found == flows_.end() ? nullptr : &found->second;
 }
 
+const Session* Engine::session_of(FlowId id) const {
+  const auto found = flows_.find(id.value);
+  return found == flows_.end() ? nullptr : found->second.session;
+}
+
 Engine::Flow* Engine::find(const Session& session, StreamId stream) {
   const auto found = by_stream_.find({const_cast<Session*>(&session), stream});
   return found == by_stream_.end() ? nullptr : find(found->second);

@@ -89,6 +89,8 @@ class Engine final : private node::NodeOwner {
     FlowEnd why = FlowEnd::finished;
     base::Time at;
   };
+  // The session that carries the flow; null before it has one.
+  [[nodiscard]] const session::Session* session_of(FlowId id) const;
   // The last failures, newest last, for `ztna status`.
   [[nodiscard]] const std::deque<Ended>& failures() const { return failures_; }
   struct Counters {

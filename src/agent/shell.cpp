@@ -42,6 +42,7 @@ Shell::Shell(daemon::Frame& frame, const config::AgentOptions& options, const st
     : frame_(frame),
       options_(options),
       pump_(frame.loop(), *this),
+      pings_(flows_, [this](FlowId id) { return engine_->session_of(id); }),
       engine_(make_engine(frame, options, version, flows_)),
       driver_(frame.loop(), engine_->node(), pump_),
       tcp_flows_(frame.loop(), flows_),
@@ -107,6 +108,10 @@ int Shell::run() {
   };
   callbacks.metrics = [this](io::MetricsWriter& out) { write_metrics(out, *engine_, pump_); };
   callbacks.ready = [this] { return readiness(); };
+  frame_.route_async("GET", "/v1/ping",
+                     [this](const io::HttpRequest& request, const io::HttpReply& reply) {
+                       pings_.ask(request, reply);
+                     });
   refresh_wall();
   pump_.pump();
   return frame_.run(std::move(callbacks));

@@ -16,6 +16,7 @@
 #include "agent/shell_auto_forward.hpp"
 #include "agent/shell_flows.hpp"
 #include "agent/shell_forward.hpp"
+#include "agent/shell_ping.hpp"
 #include "agent/shell_socks.hpp"
 #include "agent/shell_tcp_flows.hpp"
 #include "bridge/node_driver.hpp"
@@ -56,6 +57,7 @@ class Shell final : private io::PacketPump::Engine {
   config::AgentOptions options_;
   io::PacketPump pump_;
   EngineFlows flows_;
+  Pings pings_;
   std::unique_ptr<agent::Engine> engine_;
   bridge::NodeDriver driver_;
   TcpFlows tcp_flows_;

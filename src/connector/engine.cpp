@@ -141,7 +141,8 @@ void Engine::on_flow_opened(Session& session, StreamId stream, const std::string
     ++counters_.flows_denied;
     why = FlowEnd::denied;
     text = decision.rule;
-  } else if (known == services_.end() || known->second.config.protocol != protocol) {
+  } else if (known == services_.end() ||
+             (protocol != Protocol::ping && known->second.config.protocol != protocol)) {
     why = FlowEnd::unknown_service;
     text = known == services_.end()
                ? "this Connector has no such service"
@@ -153,6 +154,11 @@ void Engine::on_flow_opened(Session& session, StreamId stream, const std::string
   if (why != FlowEnd::finished) {
     session.reject_flow(stream, why, text);
     return end(id, why, text, false);
+  }
+  if (protocol == Protocol::ping) {
+    session.accept_flow(stream);
+    session.finish(stream);
+    return end(id, FlowEnd::finished, {}, false);
   }
   ++known->second.flows_total;
   ++known->second.flows;

@@ -1,4 +1,5 @@
-// Flows: one TCP connection (a QUIC stream) or one UDP association (DATAGRAM frames) of a user's.
+// Flows: one TCP connection (a QUIC stream) or one UDP association (DATAGRAM frames) of a user's,
+// or one question.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +11,10 @@
 
 namespace ztna::session {
 
-enum class Protocol : std::uint8_t { tcp, udp };
+// `ping`: a question to the Connector whether it serves, and no octets; it asks no backend.
+enum class Protocol : std::uint8_t { tcp, udp, ping };
 [[nodiscard]] constexpr std::string_view to_string(Protocol p) {
-  return p == Protocol::tcp ? "tcp" : "udp";
+  return p == Protocol::tcp ? "tcp" : p == Protocol::udp ? "udp" : "ping";
 }
 
 // Why a flow did not start or ended. One closed set for logs, audit, SOCKS replies and metrics.

@@ -39,6 +39,24 @@ FlowEnd from_wire(proto::FlowRejection rejection) {
   }
 }
 
+proto::FlowProtocol to_wire(Protocol protocol) {
+  switch (protocol) {
+    case Protocol::tcp: return proto::FLOW_PROTOCOL_TCP;
+    case Protocol::udp: return proto::FLOW_PROTOCOL_UDP;
+    case Protocol::ping: return proto::FLOW_PROTOCOL_PING;
+  }
+  return proto::FLOW_PROTOCOL_UNSPECIFIED;
+}
+
+std::optional<Protocol> from_wire(proto::FlowProtocol protocol) {
+  switch (protocol) {
+    case proto::FLOW_PROTOCOL_TCP: return Protocol::tcp;
+    case proto::FLOW_PROTOCOL_UDP: return Protocol::udp;
+    case proto::FLOW_PROTOCOL_PING: return Protocol::ping;
+    default: return std::nullopt;
+  }
+}
+
 // A peer's text, for logs: printable and short.
 std::string tame(const std::string& text) {
   std::string out = text.substr(0, 200);
@@ -88,12 +106,11 @@ base::Result<StreamId> Session::open_flow(const std::string& service, Protocol p
   if (!id) return tl::unexpected(id.error());
   proto::FlowOpen open;
   open.set_service(service);
-  open.set_protocol(protocol == Protocol::tcp ? proto::FLOW_PROTOCOL_TCP
-                                              : proto::FLOW_PROTOCOL_UDP);
+  open.set_protocol(to_wire(protocol));
   write_message(*id, open);
   // A UDP flow's stream carries the FlowOpen and nothing else: it goes before the first payload,
-  // which would find no flow otherwise.
-  if (protocol == Protocol::udp) connection_->set_urgent(*id);
+  // which would find no flow otherwise. A ping measures the path, not what waits for it.
+  if (protocol != Protocol::tcp) connection_->set_urgent(*id);
   flows_.emplace(*id, Flow(protocol));
   wake();
   return *id;
@@ -198,14 +215,13 @@ base::BytesView Session::read_head(StreamId id, Flow& f, base::BytesView data) {
 
 void Session::read_open(StreamId id, Flow& f, base::BytesView message) {
   proto::FlowOpen open;
-  const bool known =
-      wire::parse_message(message, open) && identity::is_valid_name(open.service()) &&
-      (open.protocol() == proto::FLOW_PROTOCOL_TCP || open.protocol() == proto::FLOW_PROTOCOL_UDP);
-  if (!known) {
+  const bool parsed = wire::parse_message(message, open) && identity::is_valid_name(open.service());
+  const auto protocol = parsed ? from_wire(open.protocol()) : std::nullopt;
+  if (!protocol) {
     reject_flow(id, FlowEnd::protocol_error, "malformed FlowOpen");
     return;
   }
-  f.protocol = open.protocol() == proto::FLOW_PROTOCOL_TCP ? Protocol::tcp : Protocol::udp;
+  f.protocol = *protocol;
   handler_.on_flow_opened(*this, id, open.service(), f.protocol);
   for (const base::Bytes& datagram : early_.take(wire::flow_of_stream(id), now_)) {
     on_datagram(datagram);

@@ -13,6 +13,7 @@
 #include "tool/ca_command.hpp"
 #include "tool/lab_command.hpp"
 #include "tool/netcheck_command.hpp"
+#include "tool/ping_command.hpp"
 #include "tool/policy_command.hpp"
 #include "tool/quickstart_command.hpp"
 #include "tool/quickstart_page.hpp"
@@ -66,15 +67,17 @@ void add_commands(CLI::App& root, Context& context) {
   add_quickstart_command(root, context);
   add_lab_command(root, context);
   add_status_command(root, context);
+  add_ping_command(root, context);
   add_relay_command(root, context);
   add_netcheck_command(root, context);
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
-  static constexpr std::array<std::pair<const char*, const char*>, 7> groups = {
+  static constexpr std::array<std::pair<const char*, const char*>, 8> groups = {
       {{"quickstart", "Begin"},
        {"lab", "Begin"},
        {"status", "Running daemons"},
+       {"ping", "Running daemons"},
        {"relay", "Running daemons"},
        {"netcheck", "Networks"},
        {"ca", "Identity and policy"},

@@ -61,6 +61,28 @@ TEST(Flows, ColdAgentHasItsFirstOctetWithinFourRelayRoundTrips) {
   }
 }
 
+// The Connector itself answers: by policy, after one round trip, and without its backend.
+TEST(Flows, APingIsAnsweredByTheConnector) {
+  Scene scene;
+  ASSERT_TRUE(scene.settle());
+  ASSERT_TRUE(scene.finish(scene.open({.size = 10})));
+  const auto requests = [&] { return scene.connector().engine().counters().flows_accepted; };
+  const auto before = requests();
+  const Time start = scene.world.now();
+  for (const char* const service : {"echo", "udp-echo"}) {
+    Client& ping = scene.open({.service = service, .protocol = Protocol::ping, .size = 0});
+    ASSERT_TRUE(scene.finish(ping)) << service;
+    EXPECT_TRUE(ping.accepted()) << why(ping);
+    EXPECT_EQ(ping.ended(), FlowEnd::finished) << why(ping);
+  }
+  EXPECT_LE(base::to_ms(scene.world.now() - start), 2 * 45);
+  EXPECT_EQ(requests(), before);
+  Client& denied = scene.open({.service = "forbidden", .protocol = Protocol::ping, .size = 0});
+  ASSERT_TRUE(scene.finish(denied));
+  EXPECT_FALSE(denied.accepted());
+  EXPECT_EQ(scene.world.violations(), none);
+}
+
 // A flow on a live session costs no round trip of its own.
 TEST(Flows, WarmFlowHasItsFirstOctetAfterOneRelayRoundTrip) {
   Scene scene;

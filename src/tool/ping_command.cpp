@@ -1,0 +1,154 @@
+#include "tool/ping_command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <csignal>
+#include <memory>
+#include <ostream>
+#include <thread>
+
+#include "io/http_client.hpp"
+#include "logging/format.hpp"
+#include "tool/control.hpp"
+#include "tool/ping_view.hpp"
+
+namespace ztna::tool {
+namespace {
+
+using namespace std::chrono_literals;
+using base::ErrorCode;
+
+struct PingOptions {
+  std::string service, control;
+  std::uint64_t count = 0;  // 0: not given
+  double interval_seconds = 1;
+  bool until_direct = false, json = false;
+};
+
+// Without a count, --until-direct asks so often: longer than the first rounds of checks and their
+// retries after 5 and 15 s take.
+constexpr std::uint64_t until_direct_count = 45;
+// The Agent itself gives up within this time: an uplink, a relay, a direct path, an answer.
+constexpr base::Duration patience = 40s;
+
+volatile std::sig_atomic_t interrupted = 0;
+
+// The first Ctrl-C ends the asking and shows the totals; a second one kills.
+class Interruptible {
+ public:
+  Interruptible() {
+    interrupted = 0;
+    struct sigaction action{};
+    action.sa_handler = [](int) { interrupted = 1; };
+    action.sa_flags = static_cast<int>(SA_RESETHAND);
+    sigaction(SIGINT, &action, &before_);
+  }
+  ~Interruptible() { sigaction(SIGINT, &before_, nullptr); }
+  Interruptible(const Interruptible&) = delete;
+  Interruptible& operator=(const Interruptible&) = delete;
+
+ private:
+  struct sigaction before_{};
+};
+
+void pause(std::chrono::steady_clock::time_point until) {
+  while (interrupted == 0 && std::chrono::steady_clock::now() < until) {
+    std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
+        50ms, until - std::chrono::steady_clock::now()));
+  }
+}
+
+base::Result<PingAnswer> ask(const PingOptions& options, const std::string& socket,
+                             std::uint64_t seq) {
+  ControlRequest request;
+  request.socket = socket;
+  request.target = "/v1/ping?service=" + io::url_encode(options.service);
+  request.timeout = patience;
+  const auto answer = ask_daemon(request);
+  if (answer) return read_ping(seq, *answer);
+  base::Error error = answer.error();
+  if (error.code == ErrorCode::not_found) error.what = "this daemon is no Agent that can ping";
+  return tl::unexpected(std::move(error));
+}
+
+base::Status run(const PingOptions& options, Context& context) {
+  std::string socket = options.control;
+  if (socket.empty()) {
+    auto found = default_control_socket("agent");
+    if (!found) return tl::unexpected(found.error());
+    socket = std::move(*found);
+  }
+  const std::uint64_t count = options.count != 0     ? options.count
+                              : options.until_direct ? until_direct_count
+                                                     : UINT64_MAX;
+  const auto interval = std::chrono::duration_cast<std::chrono::steady_clock::duration>(
+      std::chrono::duration<double>(options.interval_seconds));
+  const Interruptible guard;
+  PingTotals totals;
+  bool direct = false, over = false;
+  auto next = std::chrono::steady_clock::now();
+  for (std::uint64_t seq = 1; seq <= count && !over && interrupted == 0 && context.out; ++seq) {
+    if (seq > 1) pause(next);
+    if (interrupted != 0) break;
+    next = std::chrono::steady_clock::now() + interval;
+    const auto answer = ask(options, socket, seq);
+    if (!answer) return tl::unexpected(answer.error());
+    totals.add(*answer);
+    direct = direct || answer->direct;
+    over = answer->final || (options.until_direct && direct);
+    context.out << (options.json ? answer->json : answer->line) << "\n" << std::flush;
+  }
+  if (!options.json) context.err << totals.text() << "\n";
+  if (options.until_direct ? !direct : totals.answered() == 0) context.exit_code = 1;
+  return {};
+}
+
+constexpr const char* footer =
+    "Each question goes through the Agent's session to a Connector that serves the service, which\n"
+    "answers if its policy lets this Agent in; the service itself is not asked. The line says by\n"
+    "which path the answer came: RELAY (the Intermediate) or DIRECT (the Connector's address), "
+    "and\n"
+    "how long it took. A session is opened where there is none; that time does not count.\n"
+    "\n"
+    "Exit code: 0 if one answer came; with --until-direct, if one came by a direct path; else 1.\n"
+    "\n"
+    "Examples:\n"
+    "  ztna ping web\n"
+    "  ztna ping web --until-direct && echo direct\n"
+    "  ztna ping web --count 10 --interval 0.2 --json";
+
+}  // namespace
+
+void add_ping_command(CLI::App& root, Context& context) {
+  CLI::App* const command =
+      root.add_subcommand("ping", "Measure round trips to a service, and see their path.");
+  auto options = std::make_shared<PingOptions>();
+  command->add_option("service", options->service, "the service's name")
+      ->required()
+      ->type_name("SERVICE");
+  command
+      ->add_option("--count", options->count,
+                   "end after so many; else until Ctrl-C, or 45 with --until-direct")
+      ->type_name("N")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--interval", options->interval_seconds, "seconds from one to the next")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(0.01, 3600.0))
+      ->default_str("1");
+  command->add_flag("--until-direct", options->until_direct,
+                    "end with the first answer by a direct path");
+  command->add_flag("--json", options->json, "for programs: one object a line");
+  command
+      ->add_option("--control", options->control,
+                   "the Agent's control socket, instead of this machine's usual one")
+      ->type_name("SOCKET");
+  command->footer(footer);
+  command->callback([options, &context] {
+    const auto done = run(*options, context);
+    if (done) return;
+    context.err << "ztna ping: " << logging::escaped(done.error().message()) << "\n";
+    context.exit_code = done.error().code == ErrorCode::invalid_argument ? 2 : 1;
+  });
+}
+
+}  // namespace ztna::tool
