@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import signal
 import struct
 from collections.abc import Callable
 
 from . import wire
-from .namespaces import Host, LabError, need
+from .namespaces import Host, LabError, need, wait_for
 
 # Ethernet, IPv4 without options, UDP, and the first 8 octets of the payload: enough to tell STUN.
 _SNAP = 14 + 20 + 8 + 8
 _MAGIC_COOKIE = bytes.fromhex("2112a442")  # RFC 8489 §5
 _UDP = 17
+# What tcpdump says to SIGUSR1 and at its end; on one line, or on three.
+_TALLY = re.compile(r"(\d+) packets? captured,?\s+(\d+) packets? received by filter,?\s+"
+                    r"(\d+) packets? dropped by kernel")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,14 +53,29 @@ class Capture:
         self._file = host.lab.folder / f"{host.name}-{interface}.pcap"
         self._process = host.spawn(
             f"tcpdump-{host.name}", need("tcpdump", "tcpdump"), "-i", interface, "-Z", "root", "-U",
-            "-n", "-B", "32768", "-s", str(_SNAP), "-w", str(self._file), "ip and udp")
+            "--immediate-mode", "-n", "-B", "32768", "-s", str(_SNAP), "-w", str(self._file),
+            "ip and udp")
         self._process.wait_log("listening on")
 
     def stop(self) -> list[Datagram]:
+        # A tcpdump that is told to end leaves what it has not read yet: on a busy machine, the last
+        # hundreds of packets.
+        wait_for(self._all_read, lambda: f"tcpdump to keep up: {self._process.log()}")
         self._process.stop(number=signal.SIGINT)
-        if " 0 packets dropped by kernel" not in self._process.log().replace("\n", " "):
+        captured, received, dropped = self._tallies()[-1]
+        if captured != received or dropped:
             raise LabError(f"tcpdump lost packets: {self._process.log()}")
         return parse(self._file.read_bytes())
+
+    def _all_read(self) -> bool:
+        before = len(self._tallies())
+        self._process.child.send_signal(signal.SIGUSR1)
+        wait_for(lambda: len(self._tallies()) > before, "tcpdump's figures (SIGUSR1)")
+        captured, received, _ = self._tallies()[-1]
+        return captured == received
+
+    def _tallies(self) -> list[tuple[int, ...]]:
+        return [tuple(map(int, found)) for found in _TALLY.findall(self._process.log())]
 
 
 def parse(data: bytes) -> list[Datagram]:
