@@ -157,6 +157,7 @@ Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
   const std::size_t limit =
       std::min({buffer.size(), max_batch, ngtcp2_conn_get_send_quantum(conn.get())});
   const std::size_t largest = config.max_udp_payload;
+  bool probe = false;
   while (batch.size == 0 || limit - batch.size >= largest) {
     const base::MutableBytes out =
         buffer.subspan(batch.size, std::min(largest, buffer.size() - batch.size));
@@ -172,12 +173,17 @@ Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
     }
     batch.size += packet.size;
     if (packet.size < batch.segment) break;
+    // A path MTU probe leaves alone: kernels pass a batch on in one piece, and a router that drops
+    // the probe would drop what travels with it.
+    probe = packet.size > ngtcp2_conn_get_path_max_tx_udp_payload_size(conn.get());
+    if (probe) break;
   }
   if (phase != Phase::open) {
     if (batch.size == 0) return transmit_close(buffer, now);
     return batch;
   }
-  ngtcp2_conn_update_pkt_tx_time(conn.get(), ts);
+  // What there is to say follows the probe at once, and is paced with it.
+  if (!probe) ngtcp2_conn_update_pkt_tx_time(conn.get(), ts);
   DatagramSource::Item item;
   held_back = !established || streams.next_urgent() != nullptr ||
               streams.next_ordinary() != nullptr || next_datagram(item);

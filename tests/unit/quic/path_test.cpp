@@ -105,6 +105,29 @@ TEST(PathMtu, GrowsToWhatThePathCarries) {
   }
 }
 
+// A router that drops a probe would drop the whole of the batch that it travels in.
+TEST(PathMtu, ProbesLeaveAlone) {
+  Pair pair;
+  pair.network.max_packet = 1250;
+  std::size_t probes = 0;
+  pair.filter = [&](bool from_client, const Batch& batch, base::BytesView packet) {
+    if (from_client && packet.size() > pair.client.connection->max_udp_payload()) {
+      ++probes;
+      EXPECT_EQ(batch.size, batch.segment);
+    }
+    return true;
+  };
+  ASSERT_TRUE(pair.establish());
+  // Late: what is due and what there is to say come together.
+  for (int i = 0; i < 300; ++i) {
+    pair.client.datagrams.push(pattern(700));
+    pair.now += 10ms;
+    pair.client.connection->expire(pair.now);
+    pair.idle(1ms);
+  }
+  EXPECT_GT(probes, 10u);
+}
+
 TEST(PathMtu, StaysWhenTold) {
   Pair pair;
   pair.client.config.pmtud = false;
