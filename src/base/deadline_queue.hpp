@@ -1,4 +1,5 @@
-// Who must be woken when: one deadline a key, the earliest first. Setting costs O(log n).
+// Who must be woken when: one deadline a key, the earliest first. Setting costs O(log n), and
+// moving a deadline allocates nothing.
 #pragma once
 
 #include <set>
@@ -17,17 +18,18 @@ class DeadlineQueue {
     const auto found = by_key_.find(key);
     if (found != by_key_.end()) {
       if (found->second == at) return;
-      order_.erase({found->second, key});
+      auto node = order_.extract({found->second, key});
       if (at == never) {
         by_key_.erase(found);
         return;
       }
       found->second = at;
-    } else {
-      if (at == never) return;
+      node.value().first = at;
+      order_.insert(std::move(node));
+    } else if (at != never) {
       by_key_.emplace(key, at);
+      order_.emplace(at, key);
     }
-    order_.emplace(at, key);
   }
   void remove(const Key& key) { set(key, never); }
 

@@ -186,9 +186,9 @@ base::Outgoing Engine::transmit(base::MutableBytes buffer, base::Time now) {
   while (!awake_.empty()) {
     const PeerKey key = awake_.front();
     awake_.pop_front();
-    is_awake_.erase(key);
     Peer* const next = peer(key);
     if (next == nullptr) continue;
+    next->set_awake(false);
     const base::Outgoing out = next->transmit(buffer, now);
     if (out.size > 0) {
       on_peer_wake(*next);  // to the back of the queue: it may have more
@@ -205,7 +205,7 @@ base::Outgoing Engine::transmit(base::MutableBytes buffer, base::Time now) {
 }
 
 void Engine::on_peer_wake(Peer& peer) {
-  if (is_awake_.emplace(peer.key(), true).second) awake_.push_back(peer.key());
+  if (!peer.set_awake(true)) awake_.push_back(peer.key());
 }
 
 Peer* Engine::peer(PeerKey key) {

@@ -139,7 +139,6 @@ class Engine final : private PeerHandler, private Broker::Host {
   std::unordered_map<PeerKey, std::unique_ptr<Peer>> peers_;
   PeerKey last_peer_ = 0;
   std::deque<PeerKey> awake_;  // may have something to send, in turn
-  std::unordered_map<PeerKey, bool> is_awake_;
   base::DeadlineQueue<PeerKey> deadlines_;
   base::Time next_watch_{};
   base::Time directories_due_ = base::never, directories_sent_{};

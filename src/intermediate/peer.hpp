@@ -88,6 +88,8 @@ class Peer final : private quic::Handler {
   }
   void set_registered() { state_ = State::registered; }
   void set_silent(bool silent) { silent_ = silent; }
+  // Is it among those that may have something to send? What was so before.
+  bool set_awake(bool awake) { return std::exchange(awake_, awake); }
   // Is a directory with this digest news to the Agent? From now on it is not.
   [[nodiscard]] bool directory_is_news(std::size_t digest) {
     return std::exchange(directory_, digest) != digest;
@@ -146,7 +148,7 @@ class Peer final : private quic::Handler {
   base::Address origin_;
   base::Time now_{};
   base::Time accepted_at_{}, last_heard_{};
-  bool silent_ = false;
+  bool silent_ = false, awake_ = false;
   std::optional<std::size_t> directory_;  // digest of the last one sent
   std::string broken_;                    // a protocol error found inside a callback
 
