@@ -35,7 +35,7 @@ void FairQueue::clear() {
   lanes_.clear();
   active_.clear();
   bytes_ = 0;
-  second_half_ = false;
+  forget_half();
 }
 
 void FairQueue::set_outer(std::size_t max_datagram, std::uint64_t cwnd,
@@ -89,7 +89,7 @@ void FairQueue::drop_from(std::uint32_t channel) {
   lane.bytes -= victim.content.size();
   bytes_ -= victim.content.size();
   pool_.give(std::move(victim.content));
-  if (lane.packets.size() == 1 && active_.front() == channel) second_half_ = false;
+  if (lane.packets.size() == 1 && active_.front() == channel) forget_half();
   lane.packets.pop_back();
   ++counters_.dropped_full;
 }
@@ -97,7 +97,7 @@ void FairQueue::drop_from(std::uint32_t channel) {
 void FairQueue::remove(std::uint32_t channel) {
   const auto found = lanes_.find(channel);
   if (found == lanes_.end()) return;
-  if (!active_.empty() && active_.front() == channel) second_half_ = false;
+  if (!active_.empty() && active_.front() == channel) forget_half();
   std::erase(active_, channel);
   bytes_ -= found->second.bytes;
   for (Packet& packet : found->second.packets) pool_.give(std::move(packet.content));
@@ -146,6 +146,11 @@ void FairQueue::pop(Lane& lane) {
   lane.deficit -= std::min(lane.deficit, size);
 }
 
+// The next packet that is cut gets a number of its own.
+void FairQueue::forget_half() {
+  if (std::exchange(second_half_, false)) pair_ = numbers_.next();
+}
+
 bool FairQueue::peek(Item& item) {
   if (max_datagram_ == 0) return false;
   for (Lane* lane = current(); lane != nullptr; lane = current()) {
@@ -164,7 +169,6 @@ bool FairQueue::peek(Item& item) {
     item.payload = content;
     if (offered_half_) {
       const std::size_t half = (content.size() + 1) / 2;
-      if (!second_half_) pair_ = numbers_.next();
       header.fragment = true;
       header.second = second_half_;
       header.pair = pair_;
@@ -189,7 +193,7 @@ void FairQueue::done(Fate fate) {
     ++counters_.packets;
     counters_.bytes += lane.packets.front().content.size();
   }
-  second_half_ = false;
+  forget_half();
   pop(lane);
 }
 

@@ -52,7 +52,7 @@ class FairQueue final : public quic::DatagramSource {
   };
 
   FairQueue(PacketPool& pool, Counters& counters, wire::RelayPairNumbers numbers)
-      : pool_(pool), counters_(counters), numbers_(numbers) {}
+      : pool_(pool), counters_(counters), numbers_(numbers), pair_(numbers_.next()) {}
   ~FairQueue() override;
 
   // Copies the packet. False: dropped, because the queue is full and no other session holds more.
@@ -89,6 +89,7 @@ class FairQueue final : public quic::DatagramSource {
   void drop_from(std::uint32_t channel);
   Lane* current();
   void pop(Lane& lane);
+  void forget_half();
 
   PacketPool& pool_;
   Counters& counters_;
@@ -98,7 +99,7 @@ class FairQueue final : public quic::DatagramSource {
   std::size_t limit_ = min_bytes;
   std::size_t max_datagram_ = 0;
   wire::RelayPairNumbers numbers_;
-  std::uint16_t pair_ = 0;
+  std::uint16_t pair_;         // of the packet that is cut now or next
   bool second_half_ = false;   // the front packet's first half has left
   bool offered_half_ = false;  // what peek() showed last was a half
   std::array<std::uint8_t, wire::RelayHeader::max_size> encoded_{};

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <vector>
 
 #include "wire/relay_reassembler.hpp"
 
@@ -60,6 +61,29 @@ TEST_F(FairQueueTest, GameDoesNotWaitForBulk) {
   int before = 0;
   while (pop()->header.channel != 2) ++before;
   EXPECT_LE(before, 2);
+}
+
+// The number space is small: looking must not use it up, or halves of different packets meet.
+TEST_F(FairQueueTest, EveryPacketThatIsCutHasOneNumber) {
+  queue.set_outer(700, 1'000'000, 10ms);
+  std::vector<std::uint16_t> numbers;
+  for (int packet = 0; packet < 3; ++packet) {
+    ASSERT_TRUE(push(1, 1200));
+    for (int half = 0; half < 2; ++half) {
+      const auto looked = frame();
+      ASSERT_EQ(frame(), looked);
+      const auto left = pop();
+      ASSERT_TRUE(left && left->header.fragment);
+      EXPECT_EQ(last, *looked);
+      numbers.push_back(left->header.pair);
+    }
+  }
+  const std::uint16_t first = numbers.front();
+  EXPECT_EQ(numbers,
+            (std::vector<std::uint16_t>{first, first, static_cast<std::uint16_t>(first + 1),
+                                        static_cast<std::uint16_t>(first + 1),
+                                        static_cast<std::uint16_t>(first + 2),
+                                        static_cast<std::uint16_t>(first + 2)}));
 }
 
 // Equal shares of octets, whatever the packets' sizes.
