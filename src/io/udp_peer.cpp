@@ -45,6 +45,8 @@ class UdpPeer::Impl : public FdWatch::Owner, public std::enable_shared_from_this
 
  private:
   static constexpr int max_rounds = 4;
+  // Half a second of a fast game or a slow stream, while this process is kept from running.
+  static constexpr int receive_buffer = 1 << 20;
 
   [[nodiscard]] bool connected() const { return watch_ && watch_->fd() >= 0; }
   void resolved(const std::vector<base::Address>& addresses);
@@ -79,6 +81,7 @@ void UdpPeer::Impl::resolved(const std::vector<base::Address>& addresses) {
     set_option(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
     set_option(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_DONT);
     set_option(fd.get(), SOL_UDP, UDP_GRO, 1);
+    set_option(fd.get(), SOL_SOCKET, SO_RCVBUF, receive_buffer);
     watch_.emplace(loop_, std::move(fd));
     watch_->wait(FdWatch::Event::readable, shared_from_this());
     handler_->on_connected(to);
@@ -90,10 +93,20 @@ void UdpPeer::Impl::resolved(const std::vector<base::Address>& addresses) {
 SendStatus UdpPeer::Impl::send(base::BytesView payload) {
   if (handler_ == nullptr) return SendStatus::failed;
   if (!connected()) return SendStatus::blocked;
-  ssize_t sent = 0;
-  do {
-    sent = ::send(watch_->fd(), payload.data(), payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-  } while (sent < 0 && errno == EINTR);
+  const auto attempt = [&] {
+    ssize_t sent = 0;
+    do {
+      sent = ::send(watch_->fd(), payload.data(), payload.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent;
+  };
+  ssize_t sent = attempt();
+  if (sent < 0 && udp_error(errno) == UdpError::refused) {
+    // The kernel tells of an earlier datagram so, and has not looked at this one.
+    ++counters_.send_errors[static_cast<std::size_t>(UdpError::refused)];
+    refused_later();
+    sent = attempt();
+  }
   if (sent >= 0) {
     ++counters_.sent_packets;
     counters_.sent_bytes += payload.size();
