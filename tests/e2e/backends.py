@@ -51,7 +51,7 @@ http {{
     process = world.spawn("nginx", [need("nginx"), "-c", str(root / "nginx.conf"), "-e", str(root / "error.log")],
                           prefix=prefix)
     if not prefix:
-        wait_listening(port, host, "nginx")
+        wait_listening(port, "nginx")
     return process, port, www
 
 

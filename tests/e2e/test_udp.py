@@ -153,13 +153,15 @@ def test_dns(world):
 
 
 def iperf3(world, *flags):
-    """iperf3 wants its TCP control connection and its UDP at the same port number."""
+    """iperf3 wants its TCP control connection and its UDP at the same port number. Its server takes one
+    control connection at a time and closes its listener after one that says nothing, so nobody may
+    knock: no health checks."""
     server = free_port()
     world.spawn("iperf3", [need("iperf3"), "-s", "-p", str(server), "-B", "127.0.0.1"])
     wait_listening(server, what="iperf3")
     world.allow({"alice": ["perf", "perf-udp"]})
     world.intermediate()
-    world.connector("home", {"perf": f"tcp://127.0.0.1:{server}", "perf-udp": f"udp://127.0.0.1:{server}"})
+    world.connector("home", {"perf": f"tcp://127.0.0.1:{server}?health=none", "perf-udp": f"udp://127.0.0.1:{server}"})
     local = free_port()
     agent = world.agent("alice", "--forward", f"tcp://127.0.0.1:{local}=perf",
                         "--forward", f"udp://127.0.0.1:{local}=perf-udp")
@@ -174,8 +176,9 @@ def iperf3(world, *flags):
 
 def test_iperf3_tcp(world):
     end = iperf3(world, "-n", "100M", "-P", "2")
-    # The sender counts what it gave; what the receiver got may still lack what is on its way.
-    assert end["sum_received"]["bytes"] >= 90_000_000
+    # The sender counts what it gave; what the receiver got may still lack what is on its way: two
+    # streams of up to 8 MiB of window and 1 MiB of buffer each, and what four sockets hold.
+    assert end["sum_received"]["bytes"] >= 60_000_000
 
 
 def test_iperf3_udp(world):
