@@ -96,6 +96,15 @@ base::Result<Certificate> parse_der(base::BytesView der, const std::string& wher
   return certificate;
 }
 
+base::Result<base::Bytes> to_der(gnutls_x509_crt_t certificate, const std::string& where) {
+  Datum der;
+  const auto done =
+      check_gnutls(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_DER, der.out()),
+                   "the certificate cannot be written as DER", where);
+  if (!done) return tl::unexpected(done.error());
+  return base::Bytes(der.bytes().begin(), der.bytes().end());
+}
+
 base::Result<PrivateKey> parse_key(std::string_view pem, const std::string& where) {
   auto key = make_handle<PrivateKey>(gnutls_x509_privkey_init);
   const gnutls_datum_t input = to_datum(pem);

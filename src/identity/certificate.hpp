@@ -17,6 +17,8 @@ namespace ztna::identity {
 [[nodiscard]] base::Result<std::vector<Certificate>> parse_certificates(std::string_view pem,
                                                                         const std::string& where);
 [[nodiscard]] base::Result<Certificate> parse_der(base::BytesView der, const std::string& where);
+[[nodiscard]] base::Result<base::Bytes> to_der(gnutls_x509_crt_t certificate,
+                                               const std::string& where);
 // One unencrypted private key, PEM.
 [[nodiscard]] base::Result<PrivateKey> parse_key(std::string_view pem, const std::string& where);
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "identity/certificate.hpp"
+#include "identity/signature.hpp"
 #include "identity/verification.hpp"
 
 namespace ztna::identity {
@@ -106,6 +107,8 @@ base::Result<Principal> read_self(gnutls_x509_crt_t leaf, const Trust& trust, ba
 
 struct Credentials::Impl {
   CertificateCredentials handle;
+  PrivateKey key;
+  base::Bytes certificate;
   Trust trust;
   Principal self;
   base::Secret<32> extracted;
@@ -129,7 +132,7 @@ base::Result<std::shared_ptr<const Credentials>> Credentials::load(const Pem& pe
   const auto chain = parse_certificates(pem.certificate, pem.certificate_where);
   if (!chain) return tl::unexpected(chain.error());
   const gnutls_x509_crt_t leaf = chain->front().get();
-  const auto key = parse_key(pem.key, pem.key_where);
+  auto key = parse_key(pem.key, pem.key_where);
   if (!key) return tl::unexpected(key.error());
   const auto matches = check_key_matches(leaf, key->get(), pem);
   if (!matches) return tl::unexpected(matches.error());
@@ -142,6 +145,10 @@ base::Result<std::shared_ptr<const Credentials>> Credentials::load(const Pem& pe
   auto handle = make_handle_for_tls(*chain, key->get(), pem.certificate_where);
   if (!handle) return tl::unexpected(handle.error());
   impl->handle = std::move(*handle);
+  auto der = to_der(leaf, pem.certificate_where);
+  if (!der) return tl::unexpected(der.error());
+  impl->certificate = std::move(*der);
+  impl->key = std::move(*key);
   return std::shared_ptr<const Credentials>(new Credentials(std::move(impl)));
 }
 
@@ -158,6 +165,12 @@ base::Secret<32> Credentials::derive(std::string_view label) const {
     throw std::bad_alloc();  // the only way SHA-256 over 32 octets can fail
   }
   return derived;
+}
+
+base::Result<SignedText> Credentials::sign(std::string_view prefix, std::string text) const {
+  auto signature = make_signature(impl_->key.get(), prefix, text);
+  if (!signature) return tl::unexpected(signature.error());
+  return SignedText{std::move(text), std::move(*signature), impl_->certificate};
 }
 
 base::Result<Principal> Credentials::verify(gnutls_session_int* session,

@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "identity/principal.hpp"
+#include "identity/signed_text.hpp"
 
 // GnuTLS's handles, so that this header needs no GnuTLS.
 struct gnutls_certificate_credentials_st;
@@ -43,6 +44,11 @@ class Credentials {
   // Key material derived from the private key: HKDF-SHA256(key, info = label). The same key gives
   // the same octets after a restart. For Retry and stateless-reset keys.
   [[nodiscard]] base::Secret<32> derive(std::string_view label) const;
+
+  // `text` with a signature by the private key and the leaf: ECDSA or RSA with SHA-256, or Ed25519.
+  // The prefix keeps what is signed for one purpose from standing for another (TLS's own signatures
+  // begin with 64 spaces, RFC 8446 §4.4.3).
+  [[nodiscard]] base::Result<SignedText> sign(std::string_view prefix, std::string text) const;
 
   // Checks the peer of a handshake that is at its certificate-verify step: chain to our roots (or
   // web PKI where expected), validity at `now`, key usage, and `expected`. The leaf's Principal.
