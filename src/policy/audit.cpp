@@ -35,6 +35,7 @@ std::string_view to_string(AuditEvent event) {
     case AuditEvent::flow_closed: return "flow_closed";
     case AuditEvent::revoked: return "revoked";
     case AuditEvent::not_owner: return "not_owner";
+    case AuditEvent::suspend: return "suspend";
     case AuditEvent::relay_switch: return "relay_switch";
   }
   return "unknown";

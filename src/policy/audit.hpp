@@ -18,6 +18,7 @@ enum class AuditEvent : std::uint8_t {
   flow_closed,   // how an allowed flow ended
   revoked,       // a live connection was ended by revocation, expiry or a removed root
   not_owner,     // a message named something that is not its sender's
+  suspend,       // an Agent asked for a path of its session to be suspended (ztna prove)
   relay_switch,  // an operator turned flow-bearing relaying on or off
 };
 [[nodiscard]] std::string_view to_string(AuditEvent event);
@@ -33,7 +34,7 @@ struct AuditRecord {
   std::optional<bool> allowed;        // the verdict
   std::string rule;                   // Decision::rule
   std::string reason;                 // why it ended or was refused
-  std::string path;                   // "RELAY" or "DIRECT", at the end
+  std::string path;                   // "RELAY" or "DIRECT": at the end, or the one suspended
   std::string address;                // the peer's, as seen
   std::optional<std::uint64_t> bytes_to_service, bytes_to_agent;
   std::optional<base::Duration> duration;  // logged in milliseconds

@@ -60,4 +60,9 @@ Decision Policy::may_reach(const identity::Principal& agent, std::string_view se
   return decide(allow_, agent.name, service);
 }
 
+Decision Policy::may_suspend(const identity::Principal& agent, std::string_view service) const {
+  Decision reach = may_reach(agent, service);
+  return reach.allowed ? decide(prove_, agent.name, service) : reach;
+}
+
 }  // namespace ztna::policy

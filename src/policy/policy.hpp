@@ -7,6 +7,9 @@
 //   [[allow]]   # which agents may reach which services
 //   agents     = ["alice", "ci-*"]
 //   services   = ["web"]
+//   [[prove]]   # which agents may suspend paths of their own sessions for seconds (ztna prove)
+//   agents     = ["alice"]
+//   services   = ["web"]
 //   [[revoke]]  # by public key: SHA-256 of the SubjectPublicKeyInfo, hexadecimal
 //   spki = "…"
 #pragma once
@@ -46,6 +49,10 @@ class Policy {
   // May this Agent reach `service`: its key is not revoked and an [[allow]] block matches.
   [[nodiscard]] Decision may_reach(const identity::Principal& agent,
                                    std::string_view service) const;
+  // May this Agent suspend a path of a session of its own, for seconds, that carries `service`: it
+  // may reach the service and a [[prove]] block matches.
+  [[nodiscard]] Decision may_suspend(const identity::Principal& agent,
+                                     std::string_view service) const;
   // The rule that revokes this key, or nothing.
   [[nodiscard]] std::optional<std::string> revoked_by(const identity::Spki& spki) const;
   [[nodiscard]] bool is_revoked(const identity::Spki& spki) const {
@@ -54,9 +61,11 @@ class Policy {
 
   // How many blocks of each kind there are.
   struct Counts {
-    std::size_t serve = 0, allow = 0, revoke = 0;
+    std::size_t serve = 0, allow = 0, prove = 0, revoke = 0;
   };
-  [[nodiscard]] Counts counts() const { return {serve_.size(), allow_.size(), revoke_.size()}; }
+  [[nodiscard]] Counts counts() const {
+    return {serve_.size(), allow_.size(), prove_.size(), revoke_.size()};
+  }
 
  private:
   friend class PolicyReader;
@@ -76,6 +85,7 @@ class Policy {
 
   std::vector<Rule> serve_;
   std::vector<Rule> allow_;
+  std::vector<Rule> prove_;
   std::vector<Revocation> revoke_;
 };
 

@@ -62,9 +62,9 @@ class PolicyReader {
 
   base::Status read_section(const toml::key& key, const toml::node& node) {
     const std::string_view name = key.str();
-    if (name != "serve" && name != "allow" && name != "revoke") {
-      return fail(key.source(),
-                  "unknown key " + quoted(name) + ", expected [[serve]], [[allow]] or [[revoke]]");
+    if (name != "serve" && name != "allow" && name != "prove" && name != "revoke") {
+      return fail(key.source(), "unknown key " + quoted(name) +
+                                    ", expected [[serve]], [[allow]], [[prove]] or [[revoke]]");
     }
     const std::string brackets = "[[" + std::string(name) + "]]";
     const toml::array* const blocks = node.as_array();
@@ -99,8 +99,14 @@ class PolicyReader {
     if (!names) return names;
     const auto services = read_patterns(block, section, "services", rule.services);
     if (!services) return services;
-    (section == "serve" ? policy_.serve_ : policy_.allow_).push_back(std::move(rule));
+    rules_of(section).push_back(std::move(rule));
     return {};
+  }
+
+  std::vector<Policy::Rule>& rules_of(std::string_view section) {
+    return section == "serve"   ? policy_.serve_
+           : section == "allow" ? policy_.allow_
+                                : policy_.prove_;
   }
 
   base::Status read_revocation(const toml::table& block, const std::string& label) {

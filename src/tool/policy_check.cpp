@@ -45,12 +45,13 @@ void summarise(const CheckOptions& options, const policy::Policy::Counts& counts
     const nlohmann::ordered_json summary = {{"valid", true},
                                             {"serve", counts.serve},
                                             {"allow", counts.allow},
+                                            {"prove", counts.prove},
                                             {"revoke", counts.revoke}};
     context.out << summary.dump() << "\n";
     return;
   }
   context.out << options.policy << ": valid, [[serve]] " << counts.serve << ", [[allow]] "
-              << counts.allow << ", [[revoke]] " << counts.revoke
+              << counts.allow << ", [[prove]] " << counts.prove << ", [[revoke]] " << counts.revoke
               << (counts.allow == 0 ? "; it lets nobody reach anything\n" : "\n");
 }
 

@@ -154,7 +154,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(
         Wrong{"syntax", "[[allow]]\nagents = [\n", "policy.toml:"},
         Wrong{"section", "\n[[alow]]\nagents = [\"a\"]\n",
-              "policy.toml:2:3: unknown key \"alow\", expected [[serve]], [[allow]] or [[revoke]]"},
+              "policy.toml:2:3: unknown key \"alow\", expected [[serve]], [[allow]], [[prove]] or "
+              "[[revoke]]"},
         Wrong{"toplevel", "agents = [\"a\"]\n", "policy.toml:1:1: unknown key \"agents\""},
         Wrong{"single", "[allow]\nagents = [\"a\"]\nservices = [\"b\"]\n",
               "policy.toml:1:2: allow is not a list of blocks, expected [[allow]]"},

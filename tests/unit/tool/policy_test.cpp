@@ -57,7 +57,7 @@ TEST_F(PolicyCheck, JsonForPrograms) {
 TEST_F(PolicyCheck, WithoutNamesItValidates) {
   const Outcome outcome = ztna({"policy", "check", "@policy.toml"});
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.out, HasSubstr("valid, [[serve]] 1, [[allow]] 1, [[revoke]] 0"));
+  EXPECT_THAT(outcome.out, HasSubstr("valid, [[serve]] 1, [[allow]] 1, [[prove]] 0, [[revoke]] 0"));
   write("empty.toml", "");
   EXPECT_THAT(ztna({"policy", "check", "@empty.toml"}).out, HasSubstr("nobody"));
 }

@@ -1,0 +1,62 @@
+#include "proof/lease.hpp"
+
+#include <gtest/gtest.h>
+
+namespace ztna::proof {
+namespace {
+
+using namespace std::chrono_literals;
+using base::Time;
+
+TEST(Lease, EndsByItself) {
+  Lease lease;
+  EXPECT_FALSE(lease.active(Time{100s}));
+  const auto granted = lease.ask(3s, Time{100s});
+  ASSERT_TRUE(granted);
+  EXPECT_EQ(*granted, 3s);
+  EXPECT_TRUE(lease.active(Time{100s}));
+  EXPECT_TRUE(lease.active(Time{103s} - 1ns));
+  EXPECT_FALSE(lease.active(Time{103s}));
+}
+
+TEST(Lease, NeverLastsLongerThanTenSeconds) {
+  Lease lease;
+  EXPECT_EQ(lease.ask(1h, Time{100s}).value(), 10s);
+  EXPECT_FALSE(lease.active(Time{110s}));
+}
+
+TEST(Lease, ANewOneTakesThePlaceOfOneThatRuns) {
+  Lease lease;
+  ASSERT_TRUE(lease.ask(10s, Time{100s}));
+  ASSERT_TRUE(lease.ask(1s, Time{101s}));
+  EXPECT_FALSE(lease.active(Time{102s}));
+}
+
+// However often somebody asks, the path is there for most of the time.
+TEST(Lease, AreGivenSeldom) {
+  Lease lease;
+  base::Duration suspended{};
+  for (Time now{100s}; now < Time{700s}; now += 100ms) {
+    if (lease.active(now)) {
+      suspended += 100ms;
+    } else {
+      std::ignore = lease.ask(10s, now);
+    }
+  }
+  EXPECT_LE(suspended, 4 * 10s + 600s * 10 / 15 + 10s);
+  Lease fresh;
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(fresh.ask(1ms, Time{100s}));
+  const auto fifth = fresh.ask(1ms, Time{100s});
+  ASSERT_FALSE(fifth);
+  EXPECT_EQ(fifth.error().code, base::ErrorCode::exhausted);
+  EXPECT_TRUE(fresh.ask(1ms, Time{116s}));
+}
+
+TEST(Lease, OfNoTimeIsRefused) {
+  Lease lease;
+  EXPECT_FALSE(lease.ask(0s, Time{100s}));
+  EXPECT_FALSE(lease.ask(-1s, Time{100s}));
+}
+
+}  // namespace
+}  // namespace ztna::proof
