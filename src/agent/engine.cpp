@@ -48,7 +48,10 @@ bool blames_instance(FlowEnd why) {
 }  // namespace
 
 Engine::Engine(EngineConfig config, Handler& handler, base::WallReference wall)
-    : config_(std::move(config)), handler_(handler), spread_(config_.node.random->u64()) {
+    : config_(std::move(config)),
+      handler_(handler),
+      wall_(wall),
+      spread_(config_.node.random->u64()) {
   config_.node.role = Session::Role::agent;
   node::NodeOwner& self = *this;
   node_ = std::make_unique<node::Node>(config_.node, self, wall);
@@ -405,6 +408,9 @@ std::vector<FlowId> Engine::flows_on(Session& session) const {
 void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
   notices_.push_back(node::session_closed(session, info));
   unused_since_.erase(&session);
+  for (const auto path : {session::PathKind::relay, session::PathKind::direct}) {
+    suspensions_asked_.erase({session.config().id, path});
+  }
   const base::IncarnationId instance = session.config().peer_incarnation;
   for (const FlowId id : flows_on(session)) end(id, FlowEnd::session_lost, info.reason);
   for (auto& [value, flow] : flows_) {
@@ -586,6 +592,10 @@ void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
       notices_.push_back(node::refused(uplink, message.refused().text().substr(0, 200)));
       break;
     case proto::Message::kDrain: notices_.push_back(node::draining(uplink)); break;
+    case proto::Message::kStatementReply:
+      on_relay_statement(uplink, message.statement_reply());
+      break;
+    case proto::Message::kSuspendReply: on_relay_suspended(uplink, message.suspend_reply()); break;
     default: break;
   }
 }

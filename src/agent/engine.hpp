@@ -14,6 +14,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "base/token_bucket.hpp"
 #include "node/node.hpp"
 #include "node/notice.hpp"
+#include "node/witness.hpp"
 #include "session/flow.hpp"
 
 namespace ztna::agent {
@@ -35,6 +37,13 @@ class Handler : public session::FlowHandler {
  public:
   // The set of services, their ports or their health changed.
   virtual void on_services_changed() {}
+  // What a Connector or an Intermediate stated, or why it did not: the answer to ask_statements().
+  virtual void on_statement(const base::SessionId& /*session*/, identity::Role /*from*/,
+                            const std::string& /*nonce*/,
+                            const base::Result<identity::SignedText>& /*statement*/) {}
+  // For how long that path of the session is suspended, from now: the answer to ask_suspension().
+  virtual void on_suspended(const base::SessionId& /*session*/, session::PathKind /*path*/,
+                            const base::Result<base::Duration>& /*granted*/) {}
 };
 
 struct EngineConfig {
@@ -69,10 +78,25 @@ class Engine final : private node::NodeOwner {
   // Kept (a few of them) until the flow is opening.
   void flow_datagram(FlowId id, base::BytesView payload);
 
+  // --- proof (engine_proof.cpp)
+  // What this end has seen of the session, signed; the two others are asked for the same, and
+  // on_statement() follows for each that answers. Errors: no such session, or asked too often.
+  [[nodiscard]] base::Result<identity::SignedText> ask_statements(const base::SessionId& id,
+                                                                  const std::string& nonce,
+                                                                  base::Time now);
+  // Asks for that path of the session to be suspended, at all who handle its packets;
+  // on_suspended() follows. `service`: one that the policy lets this Agent do so for.
+  [[nodiscard]] base::Status ask_suspension(const base::SessionId& id, session::PathKind path,
+                                            const std::string& service, base::Duration time,
+                                            base::Time now);
+
   // --- operators
   [[nodiscard]] const Catalog& catalog() const { return catalog_; }
   [[nodiscard]] std::vector<node::Notice> take_notices();
-  void set_wall(base::WallReference wall) { node_->set_wall(wall); }
+  void set_wall(base::WallReference wall) {
+    wall_ = wall;
+    node_->set_wall(wall);
+  }
   void reload(std::shared_ptr<const identity::Credentials> credentials, base::Time now);
 
   struct FlowView {
@@ -138,6 +162,8 @@ class Engine final : private node::NodeOwner {
   void on_session_relay(session::Session& session, bool available) override;
   void on_session_ready(session::Session& session) override;
   void on_path_switched(session::Session& session, const session::PathSwitch& change) override;
+  void on_control_message(session::Session& session,
+                          const session::v1::SessionMessage& message) override;
   void on_flow_accepted(session::Session& session, session::StreamId stream) override;
   void on_flow_rejected(session::Session& session, session::StreamId stream, FlowEnd why,
                         const std::string& text) override;
@@ -150,6 +176,11 @@ class Engine final : private node::NodeOwner {
   void on_flow_reset(session::Session& session, session::StreamId stream) override;
   void on_flow_closed(session::Session& session, session::StreamId stream) override;
   void on_session_closed(session::Session& session, const quic::CloseInfo& info) override;
+
+  void on_relay_statement(const node::Uplink& uplink, const proof::v1::StatementReply& reply);
+  void on_relay_suspended(const node::Uplink& uplink, const proof::v1::SuspendReply& reply);
+  // Was this asked for? Once.
+  [[nodiscard]] bool take_suspension(const base::SessionId& id, session::PathKind path);
 
   [[nodiscard]] Flow* find(FlowId id);
   [[nodiscard]] Flow* find(const session::Session& session, session::StreamId stream);
@@ -178,6 +209,7 @@ class Engine final : private node::NodeOwner {
 
   EngineConfig config_;
   Handler& handler_;
+  base::WallReference wall_;
   base::Time now_{};
   Catalog catalog_;
   std::uint64_t spread_ = 0;
@@ -189,6 +221,7 @@ class Engine final : private node::NodeOwner {
   std::vector<FlowId> to_advance_;                // flows opened since the last expire()
   std::vector<FlowId> to_start_;                  // their session has its direct path now
   std::map<session::Session*, base::Time> unused_since_;
+  std::set<std::pair<base::SessionId, session::PathKind>> suspensions_asked_;
   std::deque<Ended> failures_;
   std::vector<node::Notice> notices_;
   base::TokenBucket failure_notices_{1, 20};  // a second, at once

@@ -44,12 +44,14 @@ Shell::Shell(daemon::Frame& frame, const config::AgentOptions& options, const st
       pump_(frame.loop(), *this),
       pings_(flows_, [this](FlowId id) { return engine_->session_of(id); }),
       engine_(make_engine(frame, options, version, flows_)),
+      proofs_(frame.loop(), *engine_, pump_),
       driver_(frame.loop(), engine_->node(), pump_),
       tcp_flows_(frame.loop(), flows_),
       context_{frame.loop(), flows_, tcp_flows_, options.udp_flow_idle},
       wall_timer_(frame.loop(), [this] { refresh_wall(); }),
       drain_timer_(frame.loop(), [this] { drain_further(); }) {
   flows_.attach(*engine_, pump_);
+  flows_.set_proofs(proofs_);
 }
 
 Shell::~Shell() = default;
@@ -111,6 +113,14 @@ int Shell::run() {
   frame_.route_async("GET", "/v1/ping",
                      [this](const io::HttpRequest& request, const io::HttpReply& reply) {
                        pings_.ask(request, reply);
+                     });
+  frame_.route_async("GET", "/v1/prove/statements",
+                     [this](const io::HttpRequest& request, const io::HttpReply& reply) {
+                       proofs_.statements(request, reply);
+                     });
+  frame_.route_async("POST", "/v1/prove/suspend",
+                     [this](const io::HttpRequest& request, const io::HttpReply& reply) {
+                       proofs_.suspend(request, reply);
                      });
   refresh_wall();
   pump_.pump();

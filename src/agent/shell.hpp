@@ -17,6 +17,7 @@
 #include "agent/shell_flows.hpp"
 #include "agent/shell_forward.hpp"
 #include "agent/shell_ping.hpp"
+#include "agent/shell_prove.hpp"
 #include "agent/shell_socks.hpp"
 #include "agent/shell_tcp_flows.hpp"
 #include "bridge/node_driver.hpp"
@@ -59,6 +60,7 @@ class Shell final : private io::PacketPump::Engine {
   EngineFlows flows_;
   Pings pings_;
   std::unique_ptr<agent::Engine> engine_;
+  Proofs proofs_;
   bridge::NodeDriver driver_;
   TcpFlows tcp_flows_;
   DoorContext context_;

@@ -1,5 +1,7 @@
 #include "agent/shell_flows.hpp"
 
+#include "agent/shell_prove.hpp"
+
 namespace ztna::agent {
 
 void Graveyard::bury(std::shared_ptr<void> object) {
@@ -78,6 +80,17 @@ void EngineFlows::on_flow_ended(FlowId id, FlowEnd end, const std::string& text)
   session::FlowHandler* const user = found->second;
   users_.erase(found);
   user->on_flow_ended(id, end, text);
+}
+
+void EngineFlows::on_statement(const base::SessionId& session, identity::Role from,
+                               const std::string& nonce,
+                               const base::Result<identity::SignedText>& statement) {
+  if (proofs_ != nullptr) proofs_->on_statement(session, from, nonce, statement);
+}
+
+void EngineFlows::on_suspended(const base::SessionId& session, session::PathKind path,
+                               const base::Result<base::Duration>& granted) {
+  if (proofs_ != nullptr) proofs_->on_suspended(session, path, granted);
 }
 
 }  // namespace ztna::agent

@@ -16,6 +16,8 @@
 
 namespace ztna::agent {
 
+class Proofs;
+
 class Flows : public bridge::FlowPort {
  public:
   // Starts a flow; call pump() afterwards. The answer, on_flow_accepted or on_flow_ended, goes to
@@ -51,6 +53,8 @@ class EngineFlows final : public Flows, public Handler {
     engine_ = &engine;
     pump_ = &pump;
   }
+  // Who hears of statements and suspensions.
+  void set_proofs(Proofs& proofs) { proofs_ = &proofs; }
   // True once after the set of services changed.
   [[nodiscard]] bool take_services_changed() { return std::exchange(services_changed_, false); }
 
@@ -76,12 +80,17 @@ class EngineFlows final : public Flows, public Handler {
   void on_flow_datagram(FlowId id, base::BytesView payload) override;
   void on_flow_ended(FlowId id, FlowEnd end, const std::string& text) override;
   void on_services_changed() override { services_changed_ = true; }
+  void on_statement(const base::SessionId& session, identity::Role from, const std::string& nonce,
+                    const base::Result<identity::SignedText>& statement) override;
+  void on_suspended(const base::SessionId& session, session::PathKind path,
+                    const base::Result<base::Duration>& granted) override;
 
   [[nodiscard]] Engine& engine();
   [[nodiscard]] session::FlowHandler* user_of(FlowId id) const;
 
   Engine* engine_ = nullptr;
   io::PacketPump* pump_ = nullptr;
+  Proofs* proofs_ = nullptr;
   std::unordered_map<std::uint64_t, session::FlowHandler*> users_;
   bool services_changed_ = false;
 };

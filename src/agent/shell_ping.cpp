@@ -41,6 +41,7 @@ void Pings::on_flow_accepted(FlowId id) {
   if (const session::Session* const session = session_of_(id)) {
     const nat::Pair* const pair = session->direct_pair();
     json["connector"] = session->config().peer_uri;
+    json["session"] = session->config().id.hex();
     json["via"] = session::to_string(session->path_kind());
     json["peer"] = pair != nullptr ? pair->remote.to_string() : session->relay_name();
   }

@@ -22,8 +22,8 @@ class Pings final : public session::FlowHandler {
   // `flows` outlives it.
   Pings(Flows& flows, SessionOf session_of) : flows_(flows), session_of_(std::move(session_of)) {}
 
-  // One JSON object: {"service", "connector", "via", "peer", "rtt_ms"}, or {"service", "error",
-  // "text"} with the name of a FlowEnd. 400 for what is no service's name.
+  // One JSON object: {"service", "connector", "session", "via", "peer", "rtt_ms"}, or {"service",
+  // "error", "text"} with the name of a FlowEnd. 400 for what is no service's name.
   void ask(const io::HttpRequest& request, const io::HttpReply& reply);
 
  private:

@@ -4,6 +4,7 @@
 #include <bit>
 
 #include "node/notice.hpp"
+#include "node/witness.hpp"
 
 namespace ztna::connector {
 
@@ -94,6 +95,46 @@ void Engine::on_session_ready(Session& session) {
 
 void Engine::on_path_switched(Session& session, const session::PathSwitch& change) {
   notices_.push_back(node::path_switched(session, change));
+}
+
+void Engine::on_control_message(Session& session, const session::v1::SessionMessage& message) {
+  if (message.has_statement_request()) {
+    const std::string& nonce = message.statement_request().nonce();
+    session::v1::SessionMessage reply;
+    *reply.mutable_statement_reply() =
+        node::to_reply(nonce, node::witness(session, nonce, wall_.now(now_), now_));
+    session.send_control(reply);
+  } else if (message.has_suspend_direct()) {
+    suspend_direct(session, message.suspend_direct());
+  }
+}
+
+void Engine::suspend_direct(Session& session, const proof::v1::SuspendRequest& request) {
+  const policy::Decision decision = config_.policy->may_suspend(*session.peer(), request.service());
+  policy::AuditRecord record;
+  record.time = wall_.now(now_);
+  record.event = policy::AuditEvent::suspend;
+  record.agent = session.peer()->name;
+  record.connector = config_.node.credentials->self().name;
+  record.service = identity::printable(request.service());
+  record.session = session.config().id.hex();
+  record.allowed = decision.allowed;
+  record.rule = decision.rule;
+  record.path = "DIRECT";
+  session::v1::SessionMessage reply;
+  if (!decision.allowed) {
+    reply.mutable_suspend_reply()->set_refusal("policy: " + decision.rule);
+  } else if (const auto granted =
+                 session.suspend_direct(std::chrono::milliseconds(request.ms()), now_)) {
+    record.duration = *granted;
+    reply.mutable_suspend_reply()->set_ms(
+        static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::milliseconds>(*granted).count()));
+  } else {
+    record.reason = granted.error().message();
+    reply.mutable_suspend_reply()->set_refusal(record.reason);
+  }
+  audit_.push_back(std::move(record));
+  session.send_control(reply);
 }
 
 void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {

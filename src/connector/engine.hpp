@@ -115,6 +115,8 @@ class Engine final : private node::NodeOwner {
   void on_session_relay(session::Session& session, bool available) override;
   void on_session_ready(session::Session& session) override;
   void on_path_switched(session::Session& session, const session::PathSwitch& change) override;
+  void on_control_message(session::Session& session,
+                          const session::v1::SessionMessage& message) override;
   void on_flow_opened(session::Session& session, session::StreamId stream,
                       const std::string& service, Protocol protocol) override;
   void on_flow_data(session::Session& session, session::StreamId stream,
@@ -130,6 +132,7 @@ class Engine final : private node::NodeOwner {
   [[nodiscard]] Flow* find(FlowId id);
   [[nodiscard]] FlowId id_of(const session::Session& session, session::StreamId stream) const;
   void send_offer(node::Uplink& uplink);
+  void suspend_direct(session::Session& session, const proof::v1::SuspendRequest& request);
   void end(FlowId id, FlowEnd why, const std::string& text, bool tell_shell);
   void audit_flow(const Flow& flow, FlowId id, const policy::Decision& decision);
 

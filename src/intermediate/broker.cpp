@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "wire/stun.hpp"
+
 namespace ztna::intermediate {
 namespace {
 
@@ -221,7 +223,10 @@ Broker::Session& Broker::create(const base::SessionId& id, Peer& agent, Peer& co
       .half_since = base::never,
       .relay_off = base::TokenBucket(limits_.relay_off_bytes_per_second, limits_.relay_off_burst),
       .packets = 0,
-      .bytes = 0});
+      .bytes = 0,
+      .checks = 0,
+      .suspended = 0,
+      .lease = {}});
   bind(*session, session->agent, agent);
   bind(*session, session->connector, connector);
   return *(sessions_[id] = std::move(session));
@@ -500,16 +505,27 @@ bool Broker::relay(Peer& from, const wire::RelayPacket& packet, base::Time now) 
     ++counters_.dropped_peer_away;
     return false;
   }
-  if (!relay_on_ && !session.relay_off.take(static_cast<double>(packet.payload.size()), now)) {
-    ++counters_.dropped_relay_off;
-    return false;
-  }
+  const bool check = !packet.header.fragment && wire::stun::is_stun(packet.payload);
+  if (!may_relay(session, packet.payload.size(), check, now)) return false;
   if (!peer->push_relayed(to.channel, packet.header, packet.payload)) return false;
-  ++session.packets;
+  ++(check ? session.checks : session.packets);
   session.bytes += packet.payload.size();
   ++counters_.relayed_packets;
   counters_.relayed_bytes += packet.payload.size();
   return true;
+}
+
+bool Broker::may_relay(Session& session, std::size_t size, bool check, base::Time now) {
+  const bool suspended = session.lease.active(now);
+  if (suspended && !check) {
+    ++session.suspended;
+    ++counters_.dropped_suspended;
+    return false;
+  }
+  if (relay_on_ && !suspended) return true;
+  if (session.relay_off.take(static_cast<double>(size), now)) return true;
+  ++counters_.dropped_relay_off;
+  return false;
 }
 
 std::vector<Broker::SessionView> Broker::sessions() const {
@@ -517,7 +533,7 @@ std::vector<Broker::SessionView> Broker::sessions() const {
   views.reserve(sessions_.size());
   for (const auto& [id, session] : sessions_) {
     views.push_back({id.hex(), session->agent.uri, session->connector.uri, session->bound(),
-                     session->packets, session->bytes, session->since});
+                     session->packets, session->bytes, session->checks, session->since});
   }
   return views;
 }

@@ -22,6 +22,7 @@
 #include "intermediate/peer.hpp"
 #include "policy/audit.hpp"
 #include "policy/policy.hpp"
+#include "proof/lease.hpp"
 
 namespace ztna::intermediate {
 
@@ -57,6 +58,7 @@ class Broker {
     std::uint64_t dropped_unknown_channel = 0;
     std::uint64_t dropped_peer_away = 0;  // the other leg has no uplink
     std::uint64_t dropped_relay_off = 0;
+    std::uint64_t dropped_suspended = 0;  // ztna prove
     std::uint64_t not_owner = 0;
     std::uint64_t directories_cut = 0;  // longer than max_directory
     std::uint64_t sessions_opened = 0, sessions_denied = 0, sessions_reclaimed = 0;
@@ -70,6 +72,11 @@ class Broker {
   void open(Peer& agent, const proto::OpenSession& open, base::Time now);
   void claim(Peer& peer, const proto::ClaimSession& claim, base::Time now);
   void close(Peer& peer, const proto::CloseSession& close, base::Time now);
+
+  // --- proof, in broker_proof.cpp: answers an end of a session, refuses anyone else
+  void statement(Peer& peer, const proof::v1::StatementRequest& request, base::Time now,
+                 base::WallTime wall);
+  void suspend(Peer& agent, const proof::v1::SuspendRequest& request, base::Time now);
 
   // --- the data path. True: queued at the other end's uplink.
   bool relay(Peer& from, const wire::RelayPacket& packet, base::Time now);
@@ -94,7 +101,7 @@ class Broker {
   struct SessionView {
     std::string id, agent, connector;
     bool bound = false;
-    std::uint64_t packets = 0, bytes = 0;
+    std::uint64_t packets = 0, bytes = 0, checks = 0;
     base::Time since;
   };
   [[nodiscard]] std::vector<SessionView> sessions() const;
@@ -120,6 +127,10 @@ class Broker {
     base::Time half_since = base::never;
     base::TokenBucket relay_off;
     std::uint64_t packets = 0, bytes = 0;
+    std::uint64_t checks = 0;     // STUN, not among `packets`
+    std::uint64_t suspended = 0;  // packets not relayed during a lease
+    proof::Lease lease;
+    base::TokenBucket testimonies{2, 20};  // statements a second, at once
     [[nodiscard]] Leg* leg_of(const Peer& peer) {
       return agent.is(peer) ? &agent : connector.is(peer) ? &connector : nullptr;
     }
@@ -147,6 +158,10 @@ class Broker {
   [[nodiscard]] Peer* choose(const std::string& service, base::BytesView incarnation) const;
   Session& create(const base::SessionId& id, Peer& agent, Peer& connector, base::Time now);
   Session* between(const Peer& agent, const Peer& connector);
+  // Not while relaying is off or suspended: then checks pass, and little else or nothing.
+  [[nodiscard]] bool may_relay(Session& session, std::size_t size, bool check, base::Time now);
+  // The session, if this peer is one of its ends; else null, and `refusal` says why.
+  Session* owned(Peer& peer, const std::string& id, std::string_view what, std::string& refusal);
   void bind(Session& session, Leg& leg, Peer& peer);
   void unbind(Leg& leg);
   void announce(Session& session, Leg& leg, std::uint64_t request);

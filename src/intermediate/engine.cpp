@@ -351,6 +351,12 @@ void Engine::on_peer_message(Peer& peer, const proto::Message& message) {
       break;
     case proto::Message::kClaimSession: broker_.claim(peer, message.claim_session(), now_); break;
     case proto::Message::kCloseSession: broker_.close(peer, message.close_session(), now_); break;
+    case proto::Message::kStatementRequest:
+      broker_.statement(peer, message.statement_request(), now_, wall_.now(now_));
+      break;
+    case proto::Message::kSuspendRelay:
+      if (is_agent) broker_.suspend(peer, message.suspend_relay(), now_);
+      break;
     default: break;
   }
 }

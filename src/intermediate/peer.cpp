@@ -35,6 +35,7 @@ base::Status Peer::accept(quic::Config config, const quic::Initial& initial, con
   current_ = route;
   origin_ = route.remote;
   paths_[0] = {quic::PathId{++last_path_}, route};
+  credentials_ = config.credentials;
   auto made =
       quic::Connection::accept(std::move(config), initial, paths_[0].id, *this, &queue_, now);
   if (!made) return tl::unexpected(made.error());

@@ -113,6 +113,8 @@ class Peer final : private quic::Handler {
   [[nodiscard]] std::uint32_t uplink() const { return uplink_; }
   [[nodiscard]] const base::Address& address() const { return current_.remote; }
   // Where its first packet came from.
+  // What it was met with; a reload gives others to new connections.
+  [[nodiscard]] const identity::Credentials& credentials() const { return *credentials_; }
   [[nodiscard]] const base::Address& origin() const { return origin_; }
   [[nodiscard]] base::Time accepted_at() const { return accepted_at_; }
   [[nodiscard]] base::Time last_heard() const { return last_heard_; }
@@ -142,6 +144,7 @@ class Peer final : private quic::Handler {
   quic::Endpoint& endpoint_;
   State state_ = State::handshaking;
   std::unique_ptr<quic::Connection> connection_;
+  std::shared_ptr<const identity::Credentials> credentials_;
   std::string uri_;
   base::IncarnationId incarnation_;
   std::uint32_t uplink_ = 0;

@@ -29,6 +29,7 @@ nlohmann::json status_report(const Engine& engine, const io::PacketPump& pump, b
                         {"connector", session.connector},
                         {"bound", session.bound},
                         {"packets", session.packets},
+                        {"checks", session.checks},
                         {"bytes", session.bytes},
                         {"age_s", base::to_ms(now - session.since) / 1000}});
   }
@@ -43,6 +44,7 @@ nlohmann::json status_report(const Engine& engine, const io::PacketPump& pump, b
                            {{"unknown_channel", b.dropped_unknown_channel},
                             {"peer_away", b.dropped_peer_away},
                             {"relay_off", b.dropped_relay_off},
+                            {"suspended", b.dropped_suspended},
                             {"queue_full", q.dropped_full},
                             {"too_large", q.dropped_too_large}}}};
   return {{"listen", std::move(listen)},
@@ -65,6 +67,7 @@ void relay_metrics(io::MetricsWriter& out, const Engine& engine) {
   out.sample(b.dropped_unknown_channel, {{"reason", "unknown_channel"}});
   out.sample(b.dropped_peer_away, {{"reason", "peer_away"}});
   out.sample(b.dropped_relay_off, {{"reason", "relay_off"}});
+  out.sample(b.dropped_suspended, {{"reason", "suspended"}});
   out.sample(q.dropped_full, {{"reason", "queue_full"}});
   out.sample(q.dropped_too_large, {{"reason", "too_large"}});
   out.sample(engine.counters().relay_malformed, {{"reason", "malformed"}});

@@ -88,7 +88,7 @@ class Prober {
   void rest(PairId id, base::Time now);
   // QUIC hears nothing on the pair in use.
   void suspect(base::Time now);
-  // Addresses changed here or there: a round is due.
+  // Something changed, here or there: a round is due.
   void refresh(base::Time now);
   // Openers and checks to every candidate, from `at` on. Not controlling: ignored when it comes too
   // soon after the one before.

@@ -15,10 +15,14 @@
 
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
+#include "base/token_bucket.hpp"
 #include "identity/principal.hpp"
 #include "nat/prober.hpp"
+#include "proof/lease.hpp"
+#include "proof/statement.hpp"
 #include "quic/connection.hpp"
 #include "quic/endpoint.hpp"
+#include "session.pb.h"
 #include "session/close_code.hpp"
 #include "session/datagram_queue.hpp"
 #include "session/early_datagrams.hpp"
@@ -74,6 +78,8 @@ class SessionHandler {
   virtual void on_flow_reset(Session&, StreamId) = 0;
   // Both directions are over; the stream id is dead.
   virtual void on_flow_closed(Session&, StreamId) = 0;
+  // What the peer says on the control stream besides what the session itself needs.
+  virtual void on_control_message(Session&, const v1::SessionMessage& /*message*/) {}
   // Packets of the session leave by another path now.
   virtual void on_path_switched(Session&, const PathSwitch&) {}
   // Last call about this session; its flows get no further one.
@@ -139,6 +145,19 @@ class Session final : private quic::Handler {
   // The last ones, newest last.
   [[nodiscard]] const std::deque<PathSwitch>& switches() const { return switches_; }
 
+  // --- proof
+  // While it runs nothing of this session leaves or is taken directly, checks included, as if the
+  // network swallowed it. Afterwards the direct path is tried at once.
+  [[nodiscard]] base::Result<base::Duration> suspend_direct(base::Duration time, base::Time now);
+  // As the peer has granted it.
+  void direct_suspended_until(base::Time until);
+  [[nodiscard]] bool direct_suspended(base::Time now) const;
+  // What this end has seen, for a statement. `nonce`: a valid one. `exhausted` when asked more than
+  // twice a second for long.
+  [[nodiscard]] base::Result<proof::EndView> testify(std::string_view nonce, base::Time now);
+  // Dropped unless the session is ready.
+  void send_control(const v1::SessionMessage& message);
+
   // --- engine
   // A packet that came by this session's relay channel.
   void receive_relayed(base::BytesView packet, std::uint8_t ecn, base::Time now,
@@ -185,6 +204,7 @@ class Session final : private quic::Handler {
     std::uint64_t direct_bytes_sent = 0, direct_bytes_received = 0;
     std::uint64_t datagrams_dropped = 0;  // malformed, or of no flow
     std::uint64_t packets_dropped = 0;    // before QUIC saw them
+    std::uint64_t direct_suspended = 0;   // not sent or not taken, direct path suspended
     std::map<SwitchKind, std::uint64_t> switches;
   };
   [[nodiscard]] const Counters& counters() const { return counters_; }
@@ -283,6 +303,9 @@ class Session final : private quic::Handler {
   };
   std::optional<Move> move_;  // a validated migration under way
   base::Time may_upgrade_at_{};
+  proof::Lease direct_lease_;
+  bool direct_was_suspended_ = false;           // and has not been tried since
+  base::TokenBucket testimonies_{2, 20};        // a second, at once
   SwitchReason reason_ = SwitchReason::proven;  // of the move that is being made
   base::Time unanswered_since_ = base::never;   // directly sent, and nothing heard since
   std::deque<PathSwitch> switches_;

@@ -62,7 +62,9 @@ void Session::on_control_data(base::BytesView data) {
   while (const auto payload = control_.next()) {
     proto::SessionMessage message;
     // Hello is for people, and unknown messages are ignored.
-    if (!wire::parse_message(*payload, message) || !prober_) continue;
+    if (!wire::parse_message(*payload, message)) continue;
+    handler_.on_control_message(*this, message);
+    if (!prober_) continue;
     if (message.has_candidates()) {
       prober_->set_remote(read(message.candidates()), now_);
     } else if (message.has_punch() && role_ == Role::connector) {

@@ -81,6 +81,7 @@ bool Session::receive_check(const base::Incoming& packet, const wire::stun::Mess
                             base::Time now) {
   now_ = now;
   if (!prober_ || state_ != State::ready) return false;
+  if (direct_suspended(now)) return true;
   const bool authentic = prober_->receive(packet, message, now);
   watch_paths(now);
   return authentic;
@@ -107,6 +108,10 @@ bool Session::receive_direct(const base::Incoming& packet, base::Time now) {
     label = quic::PathId{++last_path_};
     pair_of_label_[label] = pair;
   }
+  if (direct_suspended(now)) {
+    ++counters_.direct_suspended;
+    return true;
+  }
   ++counters_.direct_packets_received;
   counters_.direct_bytes_received += packet.payload.size();
   unanswered_since_ = base::never;
@@ -126,6 +131,7 @@ base::Outgoing Session::transmit_probe(base::MutableBytes buffer) {
       if (relay_ != nullptr) std::ignore = relay_->send(probe.packet, 0, true);
       continue;
     }
+    if (direct_suspended(now_)) continue;
     std::ranges::copy(probe.packet, buffer.begin());
     return {probe.socket,        probe.to, probe.from, 0, probe.packet.size(),
             probe.packet.size(), probe.ttl};
@@ -137,10 +143,14 @@ base::Outgoing Session::send_direct(nat::PairId id, const quic::Batch& batch) {
   const nat::Pair* const pair = prober_->pair(id);
   if (pair == nullptr) return {};
   const std::size_t packets = (batch.size + batch.segment - 1) / batch.segment;
-  counters_.direct_packets_sent += packets;
-  counters_.direct_bytes_sent += batch.size;
   note_progress(now_);
   if (unanswered_since_ == base::never && connection_->expects_answer()) unanswered_since_ = now_;
+  if (direct_suspended(now_)) {
+    counters_.direct_suspended += packets;
+    return {};
+  }
+  counters_.direct_packets_sent += packets;
+  counters_.direct_bytes_sent += batch.size;
   return {pair->socket, pair->remote, pair->local, batch.ecn, batch.segment, batch.size, 0};
 }
 
@@ -164,11 +174,16 @@ base::Time Session::silence_deadline() const {
 base::Time Session::paths_deadline() const {
   base::Time at = std::min(prober_->next_deadline(), silence_deadline());
   if (move_) at = std::min(at, move_->until);
+  if (direct_was_suspended_) at = std::min(at, direct_lease_.until());
   return at;
 }
 
 void Session::watch_paths(base::Time now) {
   if (state_ != State::ready) return;
+  if (direct_was_suspended_ && !direct_suspended(now)) {
+    direct_was_suspended_ = false;
+    prober_->refresh(now);
+  }
   prober_->expire(now);
   if (now >= silence_deadline()) {
     unanswered_since_ = base::never;

@@ -1,0 +1,140 @@
+#include "agent/shell_prove.hpp"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+namespace ztna::agent {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using session::PathKind;
+
+// Either of the other two may be far away; neither thinks for long.
+constexpr base::Duration patience = std::chrono::seconds(5);
+
+void send(const io::HttpReply& reply, const Json& json) {
+  reply.send(
+      {200, "application/json", json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"});
+}
+
+void refuse(const io::HttpReply& reply, const std::string& why) {
+  reply.send({400, "text/plain; charset=utf-8", why + "\n"});
+}
+
+std::optional<base::SessionId> session_of(const io::HttpRequest& request) {
+  base::SessionId id;
+  if (!base::from_hex(request.param("session"), id.octets)) return std::nullopt;
+  return id;
+}
+
+std::optional<base::Duration> milliseconds(std::string_view text) {
+  std::uint32_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || value == 0) return std::nullopt;
+  return std::chrono::milliseconds(value);
+}
+
+Json to_json(const base::Result<identity::SignedText>& statement) {
+  if (!statement) return {{"error", statement.error().message()}};
+  return {{"text", statement->text},
+          {"signature", base::to_hex(statement->signature)},
+          {"certificate", base::to_hex(statement->certificate)}};
+}
+
+}  // namespace
+
+Proofs::Questions::iterator Proofs::add(const base::SessionId& session,
+                                        const io::HttpReply& reply) {
+  questions_.push_back({session, reply, nullptr, {}, {}, {}, {}, {}});
+  const auto added = std::prev(questions_.end());
+  added->timer = std::make_unique<io::Timer>(loop_, [this, added] { give_up(added); });
+  added->timer->set(io::Loop::now() + patience);
+  return added;
+}
+
+void Proofs::statements(const io::HttpRequest& request, const io::HttpReply& reply) {
+  const auto session = session_of(request);
+  const std::string nonce(request.param("nonce"));
+  if (!session || !proof::is_valid_nonce(nonce)) {
+    return refuse(reply, "expected ?session=HEX&nonce=TEXT");
+  }
+  const auto question = add(*session, reply);
+  question->nonce = nonce;
+  const base::Time now = io::Loop::now();
+  engine_.set_now(now);
+  question->agent = engine_.ask_statements(*session, nonce, now);
+  if (!*question->agent) {
+    refuse(reply, question->agent->error().message());
+    questions_.erase(question);
+  }
+  pump_.pump();
+}
+
+void Proofs::on_statement(const base::SessionId& session, identity::Role from,
+                          const std::string& nonce,
+                          const base::Result<identity::SignedText>& statement) {
+  for (auto it = questions_.begin(); it != questions_.end(); ++it) {
+    if (it->session != session || it->nonce != nonce || it->path) continue;
+    auto& place = from == identity::Role::connector ? it->connector : it->intermediate;
+    if (place) continue;  // an older question with the same nonce
+    place = statement;
+    if (it->connector && it->intermediate && it->agent) answer(it);
+    return;
+  }
+}
+
+void Proofs::answer(Questions::iterator question) {
+  send(question->reply, {{"agent", to_json(*question->agent)},
+                         {"connector", to_json(*question->connector)},
+                         {"intermediate", to_json(*question->intermediate)}});
+  questions_.erase(question);
+}
+
+void Proofs::suspend(const io::HttpRequest& request, const io::HttpReply& reply) {
+  const auto session = session_of(request);
+  const std::string service(request.param("service"));
+  const std::string_view path = request.param("path");
+  const auto time = milliseconds(request.param("ms"));
+  if (!session || !time || !identity::is_valid_name(service) ||
+      (path != "relay" && path != "direct")) {
+    return refuse(reply, "expected ?session=HEX&service=NAME&path=relay|direct&ms=N");
+  }
+  const PathKind kind = path == "relay" ? PathKind::relay : PathKind::direct;
+  const base::Time now = io::Loop::now();
+  engine_.set_now(now);
+  if (const auto asked = engine_.ask_suspension(*session, kind, service, *time, now); !asked) {
+    return refuse(reply, asked.error().message());
+  }
+  add(*session, reply)->path = kind;
+  pump_.pump();
+}
+
+void Proofs::on_suspended(const base::SessionId& session, PathKind path,
+                          const base::Result<base::Duration>& granted) {
+  for (auto it = questions_.begin(); it != questions_.end(); ++it) {
+    if (it->session != session || it->path != path) continue;
+    if (granted) {
+      send(it->reply,
+           {{"ms", std::chrono::duration_cast<std::chrono::milliseconds>(*granted).count()}});
+    } else {
+      send(it->reply, {{"error", granted.error().message()}});
+    }
+    questions_.erase(it);
+    return;
+  }
+}
+
+void Proofs::give_up(Questions::iterator question) {
+  const auto late =
+      base::fail(base::ErrorCode::timed_out, "no answer within 5 s (is its version older?)");
+  if (question->path) {
+    send(question->reply, {{"error", late.value().message()}});
+    questions_.erase(question);
+    return;
+  }
+  if (!question->connector) question->connector = Statement(late);
+  if (!question->intermediate) question->intermediate = Statement(late);
+  answer(question);
+}
+
+}  // namespace ztna::agent

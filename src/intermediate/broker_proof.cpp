@@ -1,0 +1,109 @@
+// What an Intermediate states of the sessions that it relays for, and the seconds without relaying
+// that an Agent may ask for, of a session of its own.
+#include "intermediate/broker.hpp"
+#include "proof/statement.hpp"
+
+namespace ztna::intermediate {
+namespace {
+
+constexpr std::size_t id_size = base::SessionId{}.octets.size();
+
+proof::Statement begin_statement(const Peer& asker, const std::string& nonce, base::WallTime wall) {
+  identity::Principal self = asker.credentials().self();
+  // A public certificate has no trust domain: ours is that of whom we serve.
+  if (self.trust_domain.empty()) self.trust_domain = asker.principal().trust_domain;
+  proof::Statement statement;
+  statement.role = identity::Role::intermediate;
+  statement.node = self.uri();
+  statement.nonce = nonce;
+  statement.at = wall;
+  return statement;
+}
+
+}  // namespace
+
+Broker::Session* Broker::owned(Peer& peer, const std::string& id, std::string_view what,
+                               std::string& refusal) {
+  base::SessionId session;
+  const auto found = base::SessionId::from(base::as_bytes(id), session) ? sessions_.find(session)
+                                                                        : sessions_.end();
+  if (found == sessions_.end()) {
+    refusal = "no such session has its relay here";
+    return nullptr;
+  }
+  if (found->second->leg_of(peer) == nullptr) {
+    not_owner(peer, id, what);
+    refusal = "that session is not yours";
+    return nullptr;
+  }
+  return found->second.get();
+}
+
+void Broker::statement(Peer& peer, const proof::v1::StatementRequest& request, base::Time now,
+                       base::WallTime wall) {
+  proto::Message message;
+  proof::v1::StatementReply& reply = *message.mutable_statement_reply();
+  std::string refusal;
+  Session* const session = owned(peer, request.session_id(), "statement", refusal);
+  reply.set_session_id(request.session_id().substr(0, id_size));
+  if (!proof::is_valid_nonce(request.nonce())) {
+    refusal = "the nonce is malformed";
+  } else {
+    reply.set_nonce(request.nonce());
+    if (session != nullptr && !session->testimonies.take(1, now)) {
+      refusal = "asked too often, try again in a second";
+    }
+  }
+  if (refusal.empty()) {
+    proof::Statement statement = begin_statement(peer, request.nonce(), wall);
+    statement.session = session->id.hex();
+    statement.agent = session->agent.uri;
+    statement.connector = session->connector.uri;
+    statement.relay = proof::RelayView{session->packets, session->checks, session->suspended,
+                                       session->lease.active(now)};
+    if (const auto said = proof::sign(statement, peer.credentials())) {
+      reply.set_text(said->text);
+      reply.set_signature(said->signature.data(), said->signature.size());
+      reply.set_certificate(said->certificate.data(), said->certificate.size());
+    } else {
+      refusal = said.error().message();
+    }
+  }
+  reply.set_refusal(refusal);
+  peer.send(message);
+}
+
+void Broker::suspend(Peer& agent, const proof::v1::SuspendRequest& request, base::Time now) {
+  proto::Message message;
+  proof::v1::SuspendReply& reply = *message.mutable_suspend_reply();
+  std::string refusal;
+  Session* const session = owned(agent, request.session_id(), "suspend", refusal);
+  reply.set_session_id(request.session_id().substr(0, id_size));
+  if (session != nullptr) {
+    const policy::Decision decision =
+        host_.policy().may_suspend(agent.principal(), request.service());
+    policy::AuditRecord record;
+    record.event = policy::AuditEvent::suspend;
+    record.agent = agent.principal().name;
+    record.service = identity::printable(request.service());
+    record.session = session->id.hex();
+    record.allowed = decision.allowed;
+    record.rule = decision.rule;
+    record.path = "RELAY";
+    if (!decision.allowed) {
+      refusal = "policy: " + decision.rule;
+    } else if (const auto granted =
+                   session->lease.ask(std::chrono::milliseconds(request.ms()), now)) {
+      record.duration = *granted;
+      reply.set_ms(static_cast<std::uint32_t>(
+          std::chrono::ceil<std::chrono::milliseconds>(*granted).count()));
+    } else {
+      refusal = record.reason = granted.error().message();
+    }
+    host_.audit(std::move(record));
+  }
+  reply.set_refusal(refusal);
+  agent.send(message);
+}
+
+}  // namespace ztna::intermediate
