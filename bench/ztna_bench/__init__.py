@@ -1,0 +1,15 @@
+"""Figures of the whole system: real processes in network namespaces, against the raw path.
+
+    figures      samples, taken in turns; their medians; what was to be reached
+    tables       Markdown for people, JSON for programs
+    places       hosts and routers that figures are taken between
+    system       CA, policy, Intermediate, Connector and Agents with the services to measure
+    load         iperf3, wrk and UDP at a steady rate; the servers at the other end
+    relay        what the relay costs
+    direct       what the direct path costs, through two NATs
+    memory       QUIC in memory, without sockets
+    commands     the command line
+
+Python's standard library and the laboratory (lab/). Nothing outside the laboratory's own namespaces
+is touched.
+"""
