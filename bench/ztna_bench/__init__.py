@@ -7,6 +7,10 @@
     load         iperf3, wrk and UDP at a steady rate; the servers at the other end
     relay        what the relay costs
     direct       what the direct path costs, through two NATs
+    far          a network whose Intermediate is 40 ms away
+    flows        a UDP stream and a download that notice every gap and every loss
+    moves        how long a session takes to its direct path and back, and what its flows notice
+    quiet        packets that nobody asked for: of an idle session, of a punch that cannot work
     memory       QUIC in memory, without sockets
     commands     the command line
 

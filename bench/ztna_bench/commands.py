@@ -11,11 +11,12 @@ import time
 
 from ztna_lab.namespaces import LabError, need, remove_stale
 
-from . import direct, memory, relay, tables
+from . import direct, memory, moves, quiet, relay, tables
 
-SECTIONS = {"relay": relay, "direct": direct, "memory": memory}
+SECTIONS = {"relay": relay, "direct": direct, "moves": moves, "quiet": quiet, "memory": memory}
 TITLES = {"relay": "over the relay", "direct": "direct, through two NATs",
-          "memory": "QUIC in memory"}
+          "moves": "moves between paths, 40 ms to the Intermediate",
+          "quiet": "packets that nobody asked for", "memory": "QUIC in memory"}
 # What has to be there, and the Debian package that brings it.
 TOOLS = {"ip": "iproute2", "ss": "iproute2", "nft": "nftables", "conntrack": "conntrack",
          "tcpdump": "tcpdump", "setpriv": "util-linux", "iperf3": "iperf3", "wrk": "wrk", "nginx": "nginx"}
