@@ -1,4 +1,4 @@
-"""What `bench/run` runs: python3 bench COMMAND…"""
+"""What `bench/run` and `bench/peers` run: python3 bench COMMAND…"""
 
 import pathlib
 import sys

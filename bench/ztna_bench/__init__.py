@@ -1,4 +1,5 @@
-"""Figures of the whole system: real processes in network namespaces, against the raw path.
+"""Figures of the whole system: real processes in network namespaces, against the raw path and against
+the programs that people would take instead.
 
     figures      samples, taken in turns; their medians; what was to be reached
     tables       Markdown for people, JSON for programs
@@ -12,6 +13,7 @@
     moves        how long a session takes to its direct path and back, and what its flows notice
     quiet        packets that nobody asked for: of an idle session, of a punch that cannot work
     memory       QUIC in memory, without sockets
+    peers        wireguard-go, nebula and openvpn in the same place
     commands     the command line
 
 Python's standard library and the laboratory (lab/). Nothing outside the laboratory's own namespaces

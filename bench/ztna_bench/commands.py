@@ -1,4 +1,4 @@
-"""The command line of `bench/run`."""
+"""The command line of `bench/run` and `bench/peers`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import time
 from ztna_lab.namespaces import LabError, need, remove_stale
 
 from . import direct, memory, moves, quiet, relay, tables
+from .peers import compare
 
 SECTIONS = {"relay": relay, "direct": direct, "moves": moves, "quiet": quiet, "memory": memory}
 TITLES = {"relay": "over the relay", "direct": "direct, through two NATs",
@@ -67,6 +68,18 @@ def run_command(options) -> int:
     return 0
 
 
+def peers_command(options) -> int:
+    _prepare(options, compare.missing_packages())
+    if options.missing:
+        return 0
+    say = _say(time.monotonic())
+    figures = compare.measure(options.quick, say)
+    print(compare.table(figures))
+    tables.store(options.json, {"peers": figures}, quick=options.quick)
+    say(f"stored in {options.json}")
+    return 0
+
+
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser("bench", description="Figures of the whole system, in network namespaces.")
     commands = root.add_subparsers(metavar="COMMAND", required=True)
@@ -74,7 +87,10 @@ def parser() -> argparse.ArgumentParser:
     running.add_argument("section", nargs="*", metavar="SECTION",
                          help=f"only these: {', '.join(SECTIONS)} (default: all)")
     running.set_defaults(call=run_command, json=pathlib.Path("build/figures.json"))
-    for each in (running,):
+    comparing = commands.add_parser("peers", prog="bench/peers",
+                                    description="Ours against wireguard-go, nebula and openvpn.")
+    comparing.set_defaults(call=peers_command, json=pathlib.Path("build/peers.json"))
+    for each in (running, comparing):
         each.add_argument("--bin", type=pathlib.Path, default=pathlib.Path("build/release/bin"),
                           help="where the programs are (default: %(default)s)")
         each.add_argument("--quick", action="store_true", help="fewer and shorter measurements")
