@@ -42,7 +42,7 @@ def moves(system: System) -> Figure:
 
 
 def measure(quick: bool, say) -> list[Figure]:
-    rounds, seconds, udp_seconds = (2, 1, 2) if quick else (5, 4, 12)
+    rounds, seconds, udp_seconds = (2, 1, 2) if quick else (5, 4, 8)
     with Laboratory() as lab:
         place = places.homes(lab)
         load.serve(place)

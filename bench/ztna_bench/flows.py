@@ -101,6 +101,7 @@ class Drain:
         self.arrivals: list[float] = []
         self.received = 0
         self.error = ""
+        self.ended = float("inf")
         self._ending = threading.Event()
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         self._connection.sock = host.socket()
@@ -132,10 +133,11 @@ class Drain:
             self._connection.close()
 
     def stop(self):
+        self.ended = time.monotonic()
         self._ending.set()
         self._thread.join(30)
         if self.error or self._thread.is_alive():
             raise LabError(f"download: {self.error or 'it does not go on'}")
 
     def gap(self, since: float) -> Gap:
-        return worst_gap(list(self.arrivals), since, time.monotonic())
+        return worst_gap(list(self.arrivals), since, min(self.ended, time.monotonic()))

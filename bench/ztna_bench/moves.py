@@ -76,7 +76,7 @@ class Watched:
         self.flow = (flows.Stream(self.scene.laptop, "127.0.0.1", port, GAME_RATE) if kind == UDP
                      else flows.Drain(self.scene.laptop, port))
 
-    def gap_of(self, event, path: str, patience: float) -> flows.Gap:
+    def gap_after(self, event, path: str, patience: float) -> flows.Gap:
         """The worst gap from `event` until a second after both ends are on the path."""
         at = time.monotonic()
         event(self.scene.wan)
@@ -85,6 +85,10 @@ class Watched:
         self.flow.stop()
         return self.flow.gap(at)
 
+    def moved_at(self) -> float:
+        """When the Agent moved last, as time.monotonic()."""
+        return time.monotonic() - self.scene.ends()[0]["switches"][-1]["ago_s"]
+
 
 def cut(kind: str) -> tuple[float, int]:
     """The direct path swallows everything from one moment on: (worst gap in ms, lost outside of it)."""
@@ -92,19 +96,35 @@ def cut(kind: str) -> tuple[float, int]:
         watched = Watched(lab, kind, direct=True)
         time.sleep(1.5)
         sites = watched.scene.agent_site, watched.scene.connector_site
-        gap = watched.gap_of(lambda wan: wan.forbid_udp(*sites), "relay", 15)
+        gap = watched.gap_after(lambda wan: wan.forbid_udp(*sites), "relay", 15)
         outside = watched.flow.lost_outside(gap) if kind == UDP else 0
         return 1000 * gap.length, outside
 
 
 def upgrade(kind: str) -> tuple[float, int]:
     """UDP between the homes was forbidden, and no longer is; the next round of checks finds out:
-    (worst gap in ms, lost)."""
+    (worst gap in the move and after it, in ms, lost). A gap before it is the relay's own."""
     with FarLaboratory() as lab:
         watched = Watched(lab, kind, direct=False)
         time.sleep(3.5)  # the first round is over, and the second has not begun
-        gap = watched.gap_of(lambda wan: wan.permit_udp(), "direct", 40)
+        watched.gap_after(lambda wan: wan.permit_udp(), "direct", 40)
+        gap = watched.flow.gap(watched.moved_at())
         return 1000 * gap.length, len(watched.flow.lost()) if kind == UDP else 0
+
+
+def far_download(seconds: float) -> float:
+    """Mbit/s of a download that stays on the relay, once it had three seconds to find its pace."""
+    with FarLaboratory() as lab:
+        scene = Scene(lab, HOMES)
+        scene.start(agent_flags=("--no-p2p",))
+        scene.hello()
+        drain = flows.Drain(scene.laptop, scene.port(WEB))
+        time.sleep(3)
+        begin, at = drain.received, time.monotonic()
+        time.sleep(seconds)
+        rate = 8e-6 * (drain.received - begin) / (time.monotonic() - at)
+        drain.stop()
+        return rate
 
 
 def _gaps(rounds: int, what, say) -> tuple[dict[str, list[float]], list[float]]:
@@ -125,6 +145,8 @@ def measure(quick: bool, say) -> list[Figure]:
     direct = time_to_direct(3 if quick else 100, say)
     cuts, outside = _gaps(rounds, cut, say)
     upgrades, lost = _gaps(rounds, upgrade, say)
+    say("moves: a download that stays on the relay")
+    far = [far_download(2 if quick else 5) for _ in range(rounds)]
 
     def worst_within(limit: float):
         return lambda f: all(value <= limit for values in f.samples.values() for value in values)
@@ -142,4 +164,5 @@ def measure(quick: bool, say) -> list[Figure]:
         Figure(f"relay to direct, worst gap of {rounds}", "ms", upgrades, f"≤ {UPGRADE_LIMIT_MS:g}",
                worst_within(UPGRADE_LIMIT_MS), max),
         Figure("relay to direct, median gap", "ms", upgrades),
-        Figure("relay to direct, lost in all", "packets", {UDP: lost}, summary=sum)]
+        Figure("relay to direct, lost in all", "packets", {UDP: lost}, summary=sum),
+        Figure("a download that stays on the relay", "Mbit/s", {TCP: far})]

@@ -74,7 +74,7 @@ def _requests(place: places.Place, rounds: int, seconds: int) -> list[Figure]:
 
 
 def measure(quick: bool, say) -> list[Figure]:
-    rounds, seconds, udp_seconds, uplinks = (2, 1, 2, 500) if quick else (5, 4, 12, 2000)
+    rounds, seconds, udp_seconds, uplinks = (2, 1, 2, 500) if quick else (5, 4, 8, 2000)
     with Laboratory() as lab:
         place = places.road(lab)
         system = System(place)

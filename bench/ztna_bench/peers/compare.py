@@ -78,7 +78,7 @@ def _in_turns(rounds: int, place: places.Homes, ways: list[Way], measure,
 
 def measure(quick: bool, say) -> list[Figure]:
     """Everything is up all the time; who is not measured is idle."""
-    rounds, seconds, udp_seconds = (1, 1, 2) if quick else (5, 4, 8)
+    rounds, seconds, udp_seconds = (1, 1, 2) if quick else (5, 4, 5)
     with Laboratory() as lab:
         all_peers = peers()
         place = places.homes(lab, tuple(port for peer in all_peers for port in peer.udp_forwards))
