@@ -6,6 +6,7 @@ import argparse
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import time
 
@@ -63,7 +64,7 @@ def run_command(options) -> int:
         section = SECTIONS[name]
         measured[name] = section.measure(options.quick, say)
         print(f"{TITLES[name]}\n\n{tables.markdown(measured[name], section.WAYS)}\n", flush=True)
-    tables.store(options.json, measured, quick=options.quick)
+        tables.store(options.json, measured, quick=options.quick)  # what fails later takes none of it
     say(f"stored in {options.json}")
     return 0
 
@@ -114,6 +115,6 @@ def main(arguments: list[str]) -> int:
     except Usage as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2
-    except LabError as error:
+    except (LabError, OSError, subprocess.TimeoutExpired) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1
