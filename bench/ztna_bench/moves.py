@@ -62,7 +62,7 @@ def time_to_direct(rounds: int, say) -> list[float]:
 
 
 class Watched:
-    """A session with one flow that is watched, between its making and `end`."""
+    """A session with one flow that is watched, until the end of run()."""
 
     def __init__(self, lab: FarLaboratory, kind: str, direct: bool):
         self.scene = Scene(lab, HOMES)
@@ -76,18 +76,16 @@ class Watched:
         self.flow = (flows.Stream(self.scene.laptop, "127.0.0.1", port, GAME_RATE) if kind == UDP
                      else flows.Drain(self.scene.laptop, port))
 
-    def gap_after(self, event, path: str, patience: float) -> flows.Gap:
-        """The worst gap from `event` until a second after both ends are on the path."""
-        at = time.monotonic()
+    def run(self, event, path: str, patience: float) -> tuple[float, float]:
+        """From `event` until a second after both ends are on the path: when the event was, and the
+        Agent's move, as time.monotonic()."""
+        began = time.monotonic()
         event(self.scene.wan)
         self.scene.wait_path(path, patience)
+        moved = time.monotonic() - self.scene.ends()[0]["switches"][-1]["ago_s"]
         time.sleep(1)
         self.flow.stop()
-        return self.flow.gap(at)
-
-    def moved_at(self) -> float:
-        """When the Agent moved last, as time.monotonic()."""
-        return time.monotonic() - self.scene.ends()[0]["switches"][-1]["ago_s"]
+        return began, moved
 
 
 def cut(kind: str) -> tuple[float, int]:
@@ -96,7 +94,8 @@ def cut(kind: str) -> tuple[float, int]:
         watched = Watched(lab, kind, direct=True)
         time.sleep(1.5)
         sites = watched.scene.agent_site, watched.scene.connector_site
-        gap = watched.gap_after(lambda wan: wan.forbid_udp(*sites), "relay", 15)
+        began, _ = watched.run(lambda wan: wan.forbid_udp(*sites), "relay", 15)
+        gap = watched.flow.gap(began)
         outside = watched.flow.lost_outside(gap) if kind == UDP else 0
         return 1000 * gap.length, outside
 
@@ -107,8 +106,8 @@ def upgrade(kind: str) -> tuple[float, int]:
     with FarLaboratory() as lab:
         watched = Watched(lab, kind, direct=False)
         time.sleep(3.5)  # the first round is over, and the second has not begun
-        watched.gap_after(lambda wan: wan.permit_udp(), "direct", 40)
-        gap = watched.flow.gap(watched.moved_at())
+        _, moved = watched.run(lambda wan: wan.permit_udp(), "direct", 40)
+        gap = watched.flow.gap(moved)
         return 1000 * gap.length, len(watched.flow.lost()) if kind == UDP else 0
 
 
