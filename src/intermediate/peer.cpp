@@ -66,10 +66,7 @@ base::Outgoing Peer::transmit(base::MutableBytes buffer, base::Time now) {
   now_ = now;
   if (!connection_) return {};
   flush_control();
-  if (!queue_.empty()) {
-    const quic::Stats stats = connection_->stats();
-    queue_.set_outer(connection_->max_datagram(), stats.cwnd, stats.smoothed_rtt);
-  }
+  if (!queue_.empty()) queue_.set_outer(relay::FairQueue::outer(*connection_));
   quic::Batch batch = connection_->transmit(buffer, now);
   if (batch.size == 0 && !broken_.empty() && !connection_->closed()) {
     // What was said before (a refusal and its reason) has left.

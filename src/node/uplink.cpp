@@ -273,8 +273,7 @@ base::Outgoing Uplink::transmit(base::MutableBytes buffer, base::Time now) {
     if (connection == nullptr) continue;
     if (connection == connection_.get()) {
       flush_control();
-      const quic::Stats stats = connection->stats();
-      queue_.set_outer(connection->max_datagram(), stats.cwnd, stats.smoothed_rtt);
+      queue_.set_outer(relay::FairQueue::outer(*connection));
     }
     const quic::Batch batch = connection->transmit(buffer, now);
     if (batch.size > 0) return {socket_, remote_, {}, batch.ecn, batch.segment, batch.size};

@@ -367,6 +367,7 @@ Stats Connection::stats() const {
   stats.rtt_var = base::Duration(info.rttvar);
   stats.pto = base::Duration(ngtcp2_conn_get_pto(impl.conn.get()));
   stats.cwnd = info.cwnd;
+  stats.slow_start = info.cwnd < info.ssthresh;
   stats.bytes_in_flight = info.bytes_in_flight;
   stats.packets_lost = impl.datagrams_lost + impl.closed_stream_losses;
   impl.streams.each([&](const Stream& stream) {

@@ -151,6 +151,7 @@ struct Stats {
   base::Duration latest_rtt{}, min_rtt{}, smoothed_rtt{}, rtt_var{};
   base::Duration pto{};  // current probe time-out (RFC 9002 §6.2.1)
   std::uint64_t cwnd = 0, bytes_in_flight = 0;
+  bool slow_start = false;  // the window doubles in a round trip (RFC 9002 §7.3.1)
   // Lost: packets that carried stream data or a DATAGRAM and were declared lost.
   std::uint64_t packets_sent = 0, packets_received = 0, packets_lost = 0;
   std::uint64_t bytes_sent = 0, bytes_received = 0;

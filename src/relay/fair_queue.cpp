@@ -6,6 +6,7 @@
 namespace ztna::relay {
 namespace {
 
+constexpr std::uint64_t growth = 4;    // marks begin at half of the limit: two windows
 constexpr std::uint8_t ecn_ce = 3;  // RFC 3168: congestion experienced; 0 is not ECN-capable
 
 }  // namespace
@@ -38,16 +39,22 @@ void FairQueue::clear() {
   forget_half();
 }
 
-void FairQueue::set_outer(std::size_t max_datagram, std::uint64_t cwnd,
-                          base::Duration smoothed_rtt) {
-  max_datagram_ = max_datagram;
-  const auto rtt_us = std::chrono::duration_cast<std::chrono::microseconds>(smoothed_rtt).count();
+FairQueue::Outer FairQueue::outer(const quic::Connection& connection) {
+  const quic::Stats stats = connection.stats();
+  return {connection.max_datagram(), stats.cwnd, stats.smoothed_rtt, stats.slow_start};
+}
+
+void FairQueue::set_outer(const Outer& outer) {
+  max_datagram_ = outer.max_datagram;
+  const auto rtt_us =
+      std::chrono::duration_cast<std::chrono::microseconds>(outer.smoothed_rtt).count();
   const auto delay_us = std::chrono::duration_cast<std::chrono::microseconds>(max_delay).count();
-  const std::uint64_t share = std::min<std::uint64_t>(cwnd, std::uint64_t{1} << 32);
-  const std::uint64_t paced =
+  const std::uint64_t share = std::min<std::uint64_t>(outer.cwnd, std::uint64_t{1} << 32);
+  std::uint64_t room =
       rtt_us > 0 ? share * static_cast<std::uint64_t>(delay_us) / static_cast<std::uint64_t>(rtt_us)
                  : max_bytes;
-  limit_ = static_cast<std::size_t>(std::clamp<std::uint64_t>(paced, min_bytes, max_bytes));
+  if (outer.slow_start) room = std::max(room, growth * share);
+  limit_ = static_cast<std::size_t>(std::clamp<std::uint64_t>(room, min_bytes, max_bytes));
 }
 
 bool FairQueue::push(std::uint32_t channel, wire::RelayHeader header, base::BytesView packet) {

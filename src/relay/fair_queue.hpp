@@ -34,7 +34,9 @@ class PacketPool {
 
 class FairQueue final : public quic::DatagramSource {
  public:
-  // What the outer connection sends in 20 ms, within these bounds. The lower one takes a whole GSO
+  // What the outer connection sends in 20 ms, or while its window grows as much as that may still
+  // grow by in a round trip: it grows only where something waits, and a session whose packets are
+  // marked or dropped meanwhile gives up its own growth. Within these bounds. The lower one takes a whole GSO
   // batch, which arrives at once. The upper one is 4 ms at 2 Gbit/s: with a quarter of it, two
   // batches that met were marked, and a session stayed at 1.9 where it reaches 2.6.
   static constexpr std::size_t min_bytes = 96 * 1024;
@@ -62,8 +64,15 @@ class FairQueue final : public quic::DatagramSource {
   void retire(std::uint32_t channel);
   void clear();
 
-  // What the outer connection can do now: the largest DATAGRAM payload, and its pace.
-  void set_outer(std::size_t max_datagram, std::uint64_t cwnd, base::Duration smoothed_rtt);
+  // What the outer connection can do now.
+  struct Outer {
+    std::size_t max_datagram = 0;  // its largest DATAGRAM payload
+    std::uint64_t cwnd = 0;
+    base::Duration smoothed_rtt{};
+    bool slow_start = false;
+  };
+  [[nodiscard]] static Outer outer(const quic::Connection& connection);
+  void set_outer(const Outer& outer);
 
   [[nodiscard]] bool peek(Item& item) override;
   void done(Fate fate) override;

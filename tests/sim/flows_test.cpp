@@ -201,5 +201,19 @@ TEST(Flows, TheFirstPayloadMayOvertakeTheOpeningOfItsFlow) {
   }
 }
 
+// The relay's queues must not take the growth of a window for congestion: on lines without loss a
+// download over an Intermediate that is 40 ms away from both ends uses what its windows allow.
+TEST(Flows, ADownloadOverAFarRelayIsNotSlowedByItsQueues) {
+  Scene scene;
+  scene.set_links({.delay = 10ms});
+  ASSERT_TRUE(scene.settle());
+  const Time began = scene.world.now();
+  Client& client = scene.open({.service = "source", .size = 20'000'000});
+  ASSERT_TRUE(scene.finish(client, 120s));
+  EXPECT_TRUE(client.complete()) << client.text();
+  const double seconds = base::to_ms(scene.world.now() - began) / 1000;
+  EXPECT_LT(seconds, 4) << 160 / seconds << " Mbit/s";
+}
+
 }  // namespace
 }  // namespace ztna::sim

@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 class FairQueueTest : public ::testing::Test {
  protected:
-  FairQueueTest() { queue.set_outer(1400, 0, 0ms); }
+  FairQueueTest() { queue.set_outer({1400, 0, 0ms}); }
 
   bool push(std::uint32_t channel, std::size_t size, std::uint8_t ecn = 0, bool whole = false) {
     wire::RelayHeader header;
@@ -65,7 +65,7 @@ TEST_F(FairQueueTest, GameDoesNotWaitForBulk) {
 
 // The number space is small: looking must not use it up, or halves of different packets meet.
 TEST_F(FairQueueTest, EveryPacketThatIsCutHasOneNumber) {
-  queue.set_outer(700, 1'000'000, 10ms);
+  queue.set_outer({700, 1'000'000, 10ms});
   std::vector<std::uint16_t> numbers;
   for (int packet = 0; packet < 3; ++packet) {
     ASSERT_TRUE(push(1, 1200));
@@ -112,11 +112,11 @@ TEST_F(FairQueueTest, IsBoundedAndDropsFromTheLongest) {
 
 // 20 ms of what the outer connection carries, within its bounds (DESIGN §8).
 TEST_F(FairQueueTest, LimitFollowsTheOuterPace) {
-  queue.set_outer(1400, 1'000'000, 100ms);  // 10 MB/s: 200 kB in 20 ms
+  queue.set_outer({1400, 1'000'000, 100ms});  // 10 MB/s: 200 kB in 20 ms
   EXPECT_EQ(queue.limit(), 200'000u);
-  queue.set_outer(1400, 10'000'000, 100ms);
+  queue.set_outer({1400, 10'000'000, 100ms});
   EXPECT_EQ(queue.limit(), FairQueue::max_bytes);
-  queue.set_outer(1400, 10'000, 100ms);
+  queue.set_outer({1400, 10'000, 100ms});
   EXPECT_EQ(queue.limit(), FairQueue::min_bytes);
 }
 
@@ -134,7 +134,7 @@ TEST_F(FairQueueTest, MarksWhatIsCapableWhileFilling) {
 }
 
 TEST_F(FairQueueTest, HalvesJoinAgain) {
-  queue.set_outer(800, 0, 0ms);
+  queue.set_outer({800, 0, 0ms});
   ASSERT_TRUE(push(1, 1200, 1));
   wire::RelayReassembler reassembler;
   const auto first = pop();
@@ -153,7 +153,7 @@ TEST_F(FairQueueTest, HalvesJoinAgain) {
 }
 
 TEST_F(FairQueueTest, DropsProbesInsteadOfCuttingThem) {
-  queue.set_outer(800, 0, 0ms);
+  queue.set_outer({800, 0, 0ms});
   ASSERT_TRUE(push(1, 1200, 0, true));
   ASSERT_TRUE(push(1, 100));
   EXPECT_EQ(pop()->payload.size(), 100u);
@@ -161,7 +161,7 @@ TEST_F(FairQueueTest, DropsProbesInsteadOfCuttingThem) {
 }
 
 TEST_F(FairQueueTest, DropsWhatNotEvenHalvesCarry) {
-  queue.set_outer(500, 0, 0ms);
+  queue.set_outer({500, 0, 0ms});
   ASSERT_TRUE(push(1, 1200));
   EXPECT_FALSE(pop());
   EXPECT_EQ(counters.dropped_too_large, 1u);
@@ -170,7 +170,7 @@ TEST_F(FairQueueTest, DropsWhatNotEvenHalvesCarry) {
 
 // The channel goes when one half of its packet has left: the next packet begins with a first half.
 TEST_F(FairQueueTest, RemoveBetweenHalvesLeavesNoSecondHalfBehind) {
-  queue.set_outer(800, 0, 0ms);
+  queue.set_outer({800, 0, 0ms});
   for (const bool clear : {false, true}) {
     ASSERT_TRUE(push(1, 1200));
     ASSERT_TRUE(push(1, 1200));
@@ -196,10 +196,10 @@ TEST_F(FairQueueTest, OffersTheSameFrameUntilItIsDone) {
 }
 
 TEST_F(FairQueueTest, WaitsWhileTheOuterConnectionTakesNone) {
-  queue.set_outer(0, 0, 0ms);
+  queue.set_outer({0, 0, 0ms});
   ASSERT_TRUE(push(1, 100));
   EXPECT_FALSE(pop());
-  queue.set_outer(1400, 0, 0ms);
+  queue.set_outer({1400, 0, 0ms});
   EXPECT_TRUE(pop());
 }
 
