@@ -12,6 +12,8 @@
     scene        one Agent, one Connector: what can be done and asserted
     scenarios    what is set up, what must come out, and why
     events       scenarios in which something happens
+    roaming      scenarios in which machines move, sleep and meet others
+    line         a line with delay, jitter, loss and a rate (a program of its own)
     run          runs a scenario
     matrix       every network against every other; page draws it
     jobs         several laboratories at once

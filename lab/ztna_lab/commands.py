@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import difflib
 import json
 import os
@@ -13,9 +14,11 @@ import textwrap
 import time
 
 from . import jobs, matrix, page, scenarios, shell
+from .line import Line
 from .namespaces import LabError, need, remove_stale
 from .programs import program
 from .run import play
+from .scene import with_line
 from .wan import SHAPES
 
 DESCRIPTION = """\
@@ -27,6 +30,7 @@ examples:
   ztna lab list
   ztna lab run home-to-home
   ztna lab run all --jobs 2
+  ztna lab run home-to-home --line delay=40,jitter=10,loss=0.5,rate=20
   ztna lab matrix --html matrix.html
   ztna lab shell laptop
 """
@@ -59,35 +63,40 @@ def prepare():
 
 def list_command(_):
     for each in scenarios.ALL.values():
-        print(f"  {each.name:<32} {each.summary}{' [quick]' if each.quick else ''}")
+        print(f"  {each.name:<32} {each.summary}")
 
 
 # --- run
 
 
-def chosen(names: list[str]) -> list[scenarios.Scenario]:
+def chosen(names: list[str], line: str = "") -> list[scenarios.Scenario]:
     result = []
     for name in names:
         if name == "all":
             result += scenarios.ALL.values()
-        elif name == "quick":
-            result += [each for each in scenarios.ALL.values() if each.quick]
         elif name in scenarios.ALL:
             result.append(scenarios.ALL[name])
         else:
             close = difflib.get_close_matches(name, scenarios.ALL, 1)
             hint = f", did you mean {close[0]}?" if close else "; ztna lab list names them"
             raise Usage(f"there is no scenario {name}{hint}")
+    if line:
+        try:
+            between = Line.parse(line)
+        except ValueError as error:
+            raise Usage(str(error)) from None
+        result = [dataclasses.replace(each, plan=with_line(each.plan, between)) for each in result]
     return list({each.name: each for each in result}.values())
 
 
 def run_command(options) -> int:
-    wanted = chosen(options.scenario)
+    wanted = chosen(options.scenario, options.line)
     prepare()
     quiet = options.json or options.jobs > 1
     results = []
     if options.jobs > 1:
-        tasks = [["scenario", each.name] for each in wanted]
+        wanted.sort(key=lambda each: not each.slow)
+        tasks = [["scenario", each.name, options.line] for each in wanted]
         for _, result in jobs.run(tasks, options.jobs):
             results.append(result)
             if not options.json:
@@ -122,7 +131,7 @@ def one_command(options) -> int:
     if options.kind == "cell":
         result = matrix.cell(*options.argument)
     else:
-        result = play(scenarios.ALL[options.argument[0]], lambda text: None)
+        result = play(chosen(options.argument[:1], options.argument[1])[0], lambda text: None)
     print(json.dumps(result))
     return 0
 
@@ -154,12 +163,17 @@ def matrix_command(options) -> int:
 
 
 def shell_command(options) -> int:
-    place = chosen([options.scenario])[0]
+    place = chosen([options.scenario], options.line)[0]
     prepare()
     return shell.run(place, options.host, options.command)
 
 
 # --- all of it
+
+
+def _add_line(command: argparse.ArgumentParser):
+    command.add_argument("--line", default="", metavar="delay=MS,jitter=MS,loss=PERCENT,rate=MBITS",
+                         help="between each network and the Internet, in both directions")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -171,9 +185,10 @@ def parser() -> argparse.ArgumentParser:
     listing.set_defaults(call=list_command)
 
     running = commands.add_parser("run", help="run scenarios; exit code 0: all as they must be")
-    running.add_argument("scenario", nargs="+", help="a name, `quick`, or `all`")
+    running.add_argument("scenario", nargs="+", help="a name, or `all`")
     running.add_argument("--jobs", type=int, default=1, metavar="N", help="at once (default 1)")
     running.add_argument("--json", action="store_true", help="for programs")
+    _add_line(running)
     running.set_defaults(call=run_command)
 
     pairs = commands.add_parser("matrix", help="every kind of network against every other",
@@ -191,6 +206,7 @@ def parser() -> argparse.ArgumentParser:
     inside.add_argument("host", help="laptop, server, intermediate, core, nat-a, nat-b, …")
     inside.add_argument("--scenario", default="home-to-home", metavar="NAME",
                         help="whose networks (default home-to-home)")
+    _add_line(inside)
     inside.add_argument("-c", dest="command", default="", metavar="COMMAND",
                         help="run this there instead, and end")
     inside.set_defaults(call=shell_command)

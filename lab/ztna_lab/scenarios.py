@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable
 
-from . import events, nat
+from . import events, nat, roaming
 from .namespaces import Host, need, wait_for
 from .programs import program
 from .scene import PUBLIC, Failed, Plan, Scene, home
@@ -21,15 +21,15 @@ class Scenario:
     summary: str  # one line
     plan: Plan
     play: Callable[[Scene], None]
-    quick: bool = False  # among those that every change waits for
+    slow: bool = False  # more than a minute: begins first, when several run at once
 
 
 ALL: dict[str, Scenario] = {}
 
 
-def scenario(name: str, summary: str, plan: Plan, quick: bool = False):
+def scenario(name: str, summary: str, plan: Plan, slow: bool = False):
     def register(play):
-        ALL[name] = Scenario(name, summary, plan, play, quick)
+        ALL[name] = Scenario(name, summary, plan, play, slow)
         return play
 
     return register
@@ -55,23 +55,23 @@ def relayed(scene: Scene):
 CGNAT = SiteSpec((nat.Nat(), nat.Nat()))  # a home router behind a carrier's NAT
 LINUX = home(input_drop=False)            # a plain Linux gateway, as Docker makes them
 
-for _name, _summary, _plan, _quick in (
-    ("home-to-home", "two homes behind port-restricted NATs", Plan(home(), home()), True),
-    ("no-nat", "both ends have public addresses", Plan(PUBLIC, PUBLIC), False),
+for _name, _summary, _plan in (
+    ("home-to-home", "two homes behind port-restricted NATs", Plan(home(), home())),
+    ("no-nat", "both ends have public addresses", Plan(PUBLIC, PUBLIC)),
     ("full-cone-symmetric", "a full cone meets a symmetric NAT",
-     Plan(home("full-cone"), home("symmetric")), True),
+     Plan(home("full-cone"), home("symmetric"))),
     ("symmetric-full-cone", "a symmetric NAT meets a full cone",
-     Plan(home("symmetric"), home("full-cone")), False),
-    ("cgnat", "a home behind a carrier's NAT meets a home", Plan(CGNAT, home()), True),
-    ("cgnat-both", "two homes, each behind a carrier's NAT", Plan(CGNAT, CGNAT), False),
+     Plan(home("symmetric"), home("full-cone"))),
+    ("cgnat", "a home behind a carrier's NAT meets a home", Plan(CGNAT, home())),
+    ("cgnat-both", "two homes, each behind a carrier's NAT", Plan(CGNAT, CGNAT)),
     ("linux-gateways", "routers that answer strangers, which spoils a punch without openers",
-     Plan(LINUX, LINUX), True),
+     Plan(LINUX, LINUX)),
     ("linux-gateways-far", "the same, with four hops between them",
-     Plan(LINUX, LINUX, shape="long"), False),
+     Plan(LINUX, LINUX, shape="long")),
     ("neighbours", "the NATs are on one Ethernet, where openers reach the peer",
-     Plan(home(), home(), shape="adjacent"), False),
+     Plan(home(), home(), shape="adjacent")),
 ):
-    scenario(_name, f"{_summary}: direct", _plan, _quick)(direct)
+    scenario(_name, f"{_summary}: direct", _plan)(direct)
 
 for _kind in nat.KINDS.values():
     scenario(f"agent-behind-{_kind.name}", f"Agent behind {_kind.common}, Connector public: direct",
@@ -80,21 +80,21 @@ for _kind in nat.KINDS.values():
              f"Connector behind {_kind.common}, Agent public: direct",
              Plan(PUBLIC, home(_kind.name)))(direct)
 
-for _name, _summary, _plan, _quick in (
+for _name, _summary, _plan in (
     ("port-restricted-symmetric", "a port-restricted NAT meets a symmetric one",
-     Plan(home(), home("symmetric")), False),
+     Plan(home(), home("symmetric"))),
     ("symmetric-port-restricted", "a symmetric NAT meets a port-restricted one",
-     Plan(home("symmetric"), home()), False),
-    ("symmetric-both", "two symmetric NATs", Plan(home("symmetric"), home("symmetric")), True),
+     Plan(home("symmetric"), home())),
+    ("symmetric-both", "two symmetric NATs", Plan(home("symmetric"), home("symmetric"))),
 ):
-    scenario(_name, f"{_summary}: stays on the relay", _plan, _quick)(relayed)
+    scenario(_name, f"{_summary}: stays on the relay", _plan)(relayed)
 
 
 # --- one NAT in front of both
 
 
 @scenario("same-nat-lan", "both ends in one home, without hairpin: direct, inside the LAN",
-          Plan(home()), True)
+          Plan(home()))
 def _same_nat_lan(scene: Scene):
     scene.start()
     scene.hello()
@@ -171,45 +171,57 @@ _RFC_4787 = {"independent": "endpoint-independent", "address": "address-dependen
              "port": "address-and-port-dependent", "dependent": "address-and-port-dependent"}
 
 
-def _stun_client(scene: Scene, host: Host, kind: nat.Kind, router: str):
+def _stun_client(scene: Scene, host: Host, site: SiteSpec):
     found = host.run(need("stun", "stun-client"), f"{INTERMEDIATE}:{PORT}", check=False)
     verdict = next((line for line in found.stdout.splitlines() if "Primary:" in line), "nothing").strip()
-    scene.expect(verdict == f"Primary: {kind.verdict}, no hairpin",
-                 f"stun-client about {kind.name}, {router}: {verdict}")
+    hairpins = "will hairpin" if site.nats[-1].hairpin else "no hairpin"
+    wanted = f"Primary: {nat.KINDS[site.nats[-1].kind].verdict}, {hairpins}"
+    if site.nats[-1].block_udp:
+        wanted = "Primary: Blocked or could not reach STUN server"
+    scene.expect(verdict == wanted, f"stun-client about {site.label}: {verdict}")
 
 
-def _netcheck(scene: Scene, host: Host, kind: nat.Kind, router: str):
-    asked = host.run(program("ztna"), "netcheck", "--json", "--intermediate", f"{INTERMEDIATE}:{PORT}")
+def _netcheck(scene: Scene, host: Host, site: SiteSpec):
+    asked = host.run(program("ztna"), "netcheck", "--json", "--intermediate", f"{INTERMEDIATE}:{PORT}",
+                     check=False)
     found = json.loads(asked.stdout)["ipv4"]
-    wanted = {"mapping": _RFC_4787[kind.behaviour.mapping],
+    kind = nat.KINDS[site.nats[-1].kind]
+    wanted = {"udp": True, "mapping": _RFC_4787[kind.behaviour.mapping],
               "filtering": _RFC_4787[kind.behaviour.filtering],
-              "preserves_ports": kind.ports == "preserving"}
+              "preserves_ports": kind.ports == "preserving", "hairpins": site.nats[-1].hairpin}
+    if site.nats[-1].block_udp:
+        wanted = {"udp": False}
     for key, value in wanted.items():
-        if found[key] != value:
-            raise Failed(f"not so: netcheck about {kind.name}, {router}: {key} is {found[key]}, "
-                         f"not {value}")
-    scene.say(f"ztna netcheck about {kind.name}, {router}: {found['kind']}, {wanted['mapping']} mapping, "
-              f"{wanted['filtering']} filtering, {'keeps' if wanted['preserves_ports'] else 'changes'} "
-              "ports")
+        if (found[key] or False) != value:  # None: whether a symmetric NAT hairpins says nothing
+            raise Failed(f"not so: netcheck about {site.label}: {key} is {found[key]}, not {value}")
+    scene.expect((asked.returncode == 0) == wanted["udp"], f"ztna netcheck about {site.label}: "
+                 f"{found['kind'] if wanted['udp'] else 'UDP is blocked'}, as it must be")
 
 
-def _classified(kind: nat.Kind):
-    def play(scene: Scene):
-        # Nothing else runs: what an Agent sends would open filters.
-        scene.start_intermediate()
-        for host, router in ((scene.laptop, "input dropped"), (scene.server, "input open")):
-            _stun_client(scene, host, kind, router)
-            _netcheck(scene, host, kind, router)
-
-    return play
+def _classified(scene: Scene):
+    """What stands in front of each host, as two programs that know nothing of it see it."""
+    # Nothing else runs: what an Agent sends would open filters.
+    scene.start_intermediate()
+    for host, site in ((scene.laptop, scene.plan.agent), (scene.server, scene.plan.connector)):
+        _stun_client(scene, host, site)
+        _netcheck(scene, host, site)
 
 
-for _kind in nat.KINDS.values():
-    scenario(f"classify-{_kind.name}", f"stun-client and ztna netcheck take {_kind.name} for what it is",
-             Plan(home(_kind.name), home(_kind.name, input_drop=False)))(_classified(_kind))
+def _both_inputs(**options) -> Plan:
+    return Plan(home(**options), home(**options, input_drop=False))
+
+
+for _name, _plan in (
+    *((kind, _both_inputs(kind=kind)) for kind in nat.KINDS),
+    ("hairpin", _both_inputs(kind="full-cone", hairpin=True)),
+    ("cgnat", Plan(CGNAT, SiteSpec((nat.Nat(input_drop=False), nat.Nat(input_drop=False))))),
+    ("blocked", _both_inputs(block_udp="all")),
+):
+    scenario(f"classify-{_name}", f"stun-client and ztna netcheck take {_name} for what it is",
+             _plan)(_classified)
 
 
 # --- things that happen
 
-for _name, _summary, _plan, _play, _quick in events.EVENTS:
-    scenario(_name, _summary, _plan, _quick)(_play)
+for _name, _summary, _plan, _play in events.EVENTS + roaming.ROAMING:
+    scenario(_name, _summary, _plan, _name in roaming.SLOW)(_play)

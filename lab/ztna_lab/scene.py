@@ -7,6 +7,7 @@ import dataclasses
 import time
 
 from . import nat, traffic
+from .line import Line
 from .namespaces import Host, Laboratory, LabError, run, wait_for
 from .programs import program
 from .services import HELLO
@@ -24,18 +25,27 @@ DIRECT_WITHIN = 12.0
 RELAY_FOR = 9.0
 
 
+def _tried(pair: dict) -> str:
+    """One of `ztna status --json`'s direct ways."""
+    if not pair["proven"]:
+        return pair["remote"]
+    return (f"{pair['remote']} proven{' at both ends' if pair['proven_by_peer'] else ''} "
+            f"({pair['rtt_ms']:.1f} ms, {100 * pair['loss']:.0f} % lost)")
+
+
 class Failed(LabError):
     """What a scenario asserts is not so."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """Where the two ends are. Without `connector` they share the Agent's site."""
+    """Where the two ends are. Without `connector` they share the Agent's site, or its host."""
 
     agent: SiteSpec
     connector: SiteSpec | None = None
     shape: str = "routed"
     ipv6: bool = False
+    one_host: bool = False
 
 
 def home(kind: str = "port-restricted", **options) -> SiteSpec:
@@ -46,6 +56,13 @@ def home(kind: str = "port-restricted", **options) -> SiteSpec:
 PUBLIC = SiteSpec()
 
 
+def with_line(plan: Plan, line: Line) -> Plan:
+    """The same, with that line between each site and the Internet."""
+    agent, connector = (site and dataclasses.replace(site, line=line)
+                        for site in (plan.agent, plan.connector))
+    return dataclasses.replace(plan, agent=agent, connector=connector)
+
+
 class Scene:
     def __init__(self, lab: Laboratory, plan: Plan, say=lambda *_: None):
         self.lab = lab
@@ -53,7 +70,10 @@ class Scene:
         self._say = say
         self.wan = Wan(lab, plan.shape, plan.ipv6)
         self.system = System(self.wan)
-        if plan.connector is None:
+        if plan.one_host:
+            self.agent_site = self.connector_site = self.wan.site("house", plan.agent, (AGENT_HOST,))
+            self.laptop = self.server = self.agent_site.hosts[0]
+        elif plan.connector is None:
             site = self.wan.site("house", plan.agent, (AGENT_HOST, CONNECTOR_HOST))
             self.agent_site = self.connector_site = site
             self.laptop, self.server = site.hosts
@@ -75,16 +95,17 @@ class Scene:
 
     # --- the programs
 
-    def start(self, agent_flags: tuple[str, ...] = (), intermediate_port: int | None = None):
-        """Everything up to the point where the service could be used. No session yet."""
-        self.start_intermediate()
+    def start(self, intermediate_port: int | None = None, guests: tuple[str, ...] = ()):
+        """Everything up to the point where the service could be used. No session yet. `guests` are
+        Agents that may come later."""
+        self.start_intermediate(guests)
         self.system.start_services(self.server)
         more = {} if intermediate_port is None else {"intermediate_port": intermediate_port}
         self.connector = self.system.start_connector(self.server, CONNECTOR, **more)
-        self.agent = self.system.start_agent(self.laptop, AGENT, [(WEB, ECHO)], *agent_flags, **more)
+        self.agent = self.system.start_agent(self.laptop, AGENT, [(WEB, ECHO)], **more)
 
-    def start_intermediate(self):
-        self.system.policy({AGENT: [WEB, ECHO]})
+    def start_intermediate(self, guests: tuple[str, ...] = ()):
+        self.system.policy({agent: [WEB, ECHO] for agent in (AGENT, *guests)})
         self.intermediate = self.system.start_intermediate()
 
     def port(self, service: str) -> int:
@@ -162,9 +183,9 @@ class Scene:
                 return f"{name} has no session"
             moves = ", ".join(f"{s['from']}→{s['to']} ({s['reason']}) {s['ago_s']:.1f} s ago"
                               for s in end["switches"]) or "no moves"
-            tried = ", ".join(f"{p['remote']}{' proven' if p['proven'] else ''}"
-                              for p in end.get("direct", [])) or "nothing"
-            return f"{name} on {end['path']} via {end['peer']}, {moves}; tried {tried}"
+            tried = ", ".join(_tried(pair) for pair in end.get("direct", [])) or "nothing"
+            return (f"{name} on {end['path']} via {end['peer']} ({end['rtt_ms']:.1f} ms), {moves}; "
+                    f"tried {tried}")
 
         at_agent, at_connector = self.ends()
         return f"{one('agent', at_agent)}; {one('connector', at_connector)}"

@@ -12,9 +12,12 @@ Addresses (all within the laboratory's namespaces): the Intermediate 198.18.0.10
 from __future__ import annotations
 
 import dataclasses
+import pathlib
+import sys
 import time
 
-from . import nat, oracle
+from . import nat, oracle, wire
+from .line import Line
 from .namespaces import Host, Laboratory
 
 INTERMEDIATE = "198.18.0.10"
@@ -29,6 +32,7 @@ class SiteSpec:
 
     nats: tuple[nat.Nat, ...] = ()
     lan: int = 0  # the third octet of 192.168.N.0/24; 0: the site's number
+    line: Line | None = None  # to the Internet; None: as fast as this machine
 
     @property
     def behaviour(self) -> oracle.Behaviour:
@@ -90,7 +94,7 @@ class Wan:
 
     def site(self, name: str, spec: SiteSpec, hosts: tuple[str, ...]) -> Site:
         """`hosts` stand inside the innermost NAT, each on an Ethernet of its own when there are two
-        of them. A public site has one host."""
+        of them; without any, somebody may come. A public site has one host."""
         site = Site(name, len(self.sites) + 1, spec)
         self.sites.append(site)
         if not spec.nats:
@@ -109,22 +113,24 @@ class Wan:
         return site
 
     def _attach_hosts(self, site: Site, hosts: tuple[str, ...]):
-        router = site.routers[0]
-        for index, name in enumerate(hosts):
-            host = self.lab.host(name, ipv6=self.ipv6)
-            net = (site.spec.lan or site.number) + 100 * index
-            port = "lan" if index == 0 else "lan2"
-            self.lab.link(router, port, host, "eth0")
-            router.ip(f"addr add 192.168.{net}.1/24 dev {port}")
-            host.ip(f"addr add 192.168.{net}.10/24 dev eth0",
-                    f"route add default via 192.168.{net}.1")
-            if self.ipv6:
-                six = f"2001:db8:{site.number}:{2 + index}:"
-                router.ip(f"addr add {six}:1/64 dev {port} nodad")
-                host.ip(f"addr add {six}:10/64 dev eth0 nodad",
-                        f"route add default via {six}:1")
-            site.hosts.append(host)
-            site.inside.append(nat.Inside(f"192.168.{net}.10", f"192.168.{net}.0/24"))
+        for name in hosts:
+            self._plug(site, self.lab.host(name, ipv6=self.ipv6))
+
+    def _plug(self, site: Site, host: Host):
+        router, index = site.routers[0], len(site.hosts)
+        net = (site.spec.lan or site.number) + 100 * index
+        port = "lan" if index == 0 else "lan2"
+        self.lab.link(router, port, host, "eth0")
+        router.ip(f"addr add 192.168.{net}.1/24 dev {port}")
+        host.ip(f"addr add 192.168.{net}.10/24 dev eth0",
+                f"route add default via 192.168.{net}.1")
+        if self.ipv6:
+            six = f"2001:db8:{site.number}:{2 + index}:"
+            router.ip(f"addr add {six}:1/64 dev {port} nodad")
+            host.ip(f"addr add {six}:10/64 dev eth0 nodad",
+                    f"route add default via {six}:1")
+        site.hosts.append(host)
+        site.inside.append(nat.Inside(f"192.168.{net}.10", f"192.168.{net}.0/24"))
 
     def _join_routers(self, site: Site):
         """Each router's `wan` is in the network of the next one's `lan`, as with a carrier's NAT."""
@@ -151,13 +157,13 @@ class Wan:
     def _attach_outside(self, site: Site, host: Host, port: str):
         n, cable = site.number, f"to-{site.name}"
         if self.shape == "adjacent":
-            self.lab.link(host, port, self.core, cable)
+            self._cable(site, host, port, self.core, cable)
             host.ip(f"addr add {site.outside_address}/16 dev {port}", f"route add default via {CORE}")
             self.core.ip(f"link set dev {cable} master br0")
             return
         provider = self._provider(site) if self.shape == "long" else self.core
         down = "downstream" if self.shape == "long" else cable
-        self.lab.link(host, port, provider, down)
+        self._cable(site, host, port, provider, down)
         provider.ip(f"addr add 198.18.{n}.1/24 dev {down}")
         host.ip(f"addr add {site.outside_address}/24 dev {port}",
                 f"route add default via 198.18.{n}.1")
@@ -166,6 +172,19 @@ class Wan:
                         f"route add 2001:db8:{n}::/48 via 2001:db8:{n}:1::2")
             host.ip(f"addr add 2001:db8:{n}:1::2/64 dev {port} nodad",
                     f"route add default via 2001:db8:{n}:1::1")
+
+    def _cable(self, site: Site, a: Host, a_name: str, b: Host, b_name: str):
+        """With the site's line in it, which takes no hop."""
+        if site.spec.line is None:
+            self.lab.link(a, a_name, b, b_name)
+            return
+        line = self.lab.host(f"line-{site.name}")
+        self.lab.link(a, a_name, line, "near")
+        self.lab.link(b, b_name, line, "far")
+        for end, name in ((a, a_name), (b, b_name)):
+            wire.offloads_off(end, name)
+        line.spawn(line.name, sys.executable, "-B", str(pathlib.Path(__file__).with_name("line.py")),
+                   str(site.spec.line), "near", "far").wait_log("forwarding")
 
     def _provider(self, site: Site) -> Host:
         n = site.number
@@ -197,6 +216,31 @@ table ip forbidden {{
 
     def permit_udp(self):
         self.core.nft("delete table ip forbidden\n")
+
+    def move(self, host: Host, old: Site, new: Site):
+        """The host is unplugged at one site and plugged in at the other: another address, another
+        router."""
+        host.ip("link del dev eth0")
+        del old.inside[old.hosts.index(host)]
+        old.hosts.remove(host)
+        self._plug(new, host)
+
+    def renumber(self, site: Site, host: Host):
+        """The home's router gives the host another address, and takes the old one back."""
+        inside = site.inside[site.hosts.index(host)]
+        net = inside.address.rpartition(".")[0]
+        host.ip(f"addr del {inside.address}/24 dev eth0", f"addr add {net}.66/24 dev eth0",
+                f"route replace default via {net}.1")
+        site.inside[site.hosts.index(host)] = dataclasses.replace(inside, address=f"{net}.66")
+
+    def new_ports(self, site: Site, ports: str):
+        """The outer router restarts its NAT: nothing is remembered, and mappings get other ports."""
+        site.routers[-1].nft(f"""
+flush chain ip router postrouting
+add rule ip router postrouting oifname "wan" meta l4proto udp masquerade to :{ports} persistent
+add rule ip router postrouting oifname "wan" masquerade
+""")
+        site.routers[-1].run("conntrack", "-F")
 
     def reboot(self, site: Site, seconds: float = 1.0):
         """The outer router restarts and gets another address: its NAT has forgotten everything."""
