@@ -39,6 +39,45 @@ def blocked_download(scene: Scene):
     took = scene.expect_direct(timeout=70)
 
 
+NARROW = 1300
+IP_AND_UDP = 28
+
+
+def _small(scene: Scene):
+    sizes = [end["mtu"] for end in scene.ends()]
+    scene.expect(scene.on("direct") and max(sizes) + IP_AND_UDP <= NARROW,
+                 f"on DIRECT, with packets of {sizes[0]} octets and {sizes[1]}")
+
+
+def black_hole(scene: Scene):
+    """Large packets vanish from the direct path in mid-download, as behind a tunnel that nobody has
+    told: checks still pass, data does not."""
+    scene.start()
+    scene.hello()
+    scene.expect_direct()
+    download = scene.download(300 * MEGA)
+    wait_for(lambda: download.received > 20 * MEGA, "20 MB by the direct path", 60)
+    scene.wan.forbid_udp(scene.agent_site, scene.connector_site, larger_than=NARROW)
+    took = scene.wait_path("relay", 10)
+    scene.expect(not download.done, f"packets of more than {NARROW} octets vanish: both ends are on RELAY "
+                 f"after {took:.2f} s, because of {scene.ends()[0]['path_reason']}")
+    error = download.result(120)
+    scene.expect(not error, f"300 MB, SHA-256 as it must be{error and ': ' + error}")
+    scene.expect(download.worst_gap <= GAP, f"longest pause {1000 * download.worst_gap:.0f} ms")
+    scene.expect_direct(timeout=70)
+    _small(scene)
+
+
+def narrow(scene: Scene):
+    """The same from the start: a path that never passed large packets is used with small ones."""
+    scene.start()
+    scene.wan.forbid_udp(scene.agent_site, scene.connector_site, larger_than=NARROW)
+    scene.hello()
+    scene.expect_direct()
+    scene.exact(20 * MEGA)
+    _small(scene)
+
+
 def flushed_game(scene: Scene):
     """conntrack -F on both routers while a game runs."""
     scene.start()
@@ -176,6 +215,8 @@ HOMES = Plan(home(), home())
 EVENTS = (
     ("blocked-download", "direct path cut silently in mid-download: 500 MB arrive exact", HOMES,
      blocked_download),
+    ("black-hole", "large packets vanish from the direct path in mid-download", HOMES, black_hole),
+    ("narrow", "a direct path that never passed large packets is used with smaller ones", HOMES, narrow),
     ("flushed-game", "routers forget every connection in mid-game (conntrack -F)", HOMES, flushed_game),
     ("reboot-agent", "the Agent's router restarts with a new public address", HOMES,
      lambda scene: rebooted(scene, scene.agent_site)),

@@ -202,14 +202,17 @@ class Wan:
 
     # --- events
 
-    def forbid_udp(self, a: Site, b: Site):
-        """Between two sites, silently: no ICMP. What each has with the Intermediate goes on."""
+    def forbid_udp(self, a: Site, b: Site, larger_than: int = 0):
+        """Between two sites, silently: no ICMP; all of it, or only packets of more octets. What each
+        has with the Intermediate goes on."""
+        for host in a.hosts + b.hosts:
+            wire.offloads_off(host, "eth0")  # a batch of packets is not a large one
         both = f"{{ {a.outside_address}, {b.outside_address} }}"
         self.core.nft(f"""
 table ip forbidden {{
   chain forward {{
     type filter hook forward priority filter; policy accept;
-    meta l4proto udp ip saddr {both} ip daddr {both} counter drop
+    meta l4proto udp meta length > {larger_than} ip saddr {both} ip daddr {both} counter drop
   }}
 }}
 """)
