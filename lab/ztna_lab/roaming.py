@@ -13,9 +13,8 @@ from .line import Line
 from .namespaces import LabError, wait_for
 from .scene import AGENT, CONNECTOR, ECHO, WEB, Plan, Scene, home, with_line
 from .services import HELLO
-from .system import Daemon
+from .system import P2P_PORT, Daemon
 
-P2P_PORT = 4434
 # A laptop that changes its network has no way out for a while, and has to find an Intermediate again.
 MOVE = 5.0
 # After sleep a request may cost a new uplink, and a new session when the old one is gone.

@@ -11,7 +11,7 @@ from . import events, nat, roaming
 from .namespaces import Host, need, wait_for
 from .programs import program
 from .scene import PUBLIC, Failed, Plan, Scene, home
-from .system import PORT
+from .system import P2P_PORT, PORT
 from .wan import INTERMEDIATE, SiteSpec
 
 
@@ -88,6 +88,17 @@ for _name, _summary, _plan in (
     ("symmetric-both", "two symmetric NATs", Plan(home("symmetric"), home("symmetric"))),
 ):
     scenario(_name, f"{_summary}: stays on the relay", _plan)(relayed)
+
+
+@scenario("port-forward", "two symmetric NATs, but the Connector's router forwards UDP 4434: direct",
+          Plan(home("symmetric"), home("symmetric")))
+def _port_forward(scene: Scene):
+    site = scene.connector_site
+    scene.wan.forward_port(site, P2P_PORT)
+    scene.start(connector_flags=("--p2p-advertise", f"{site.outside_address}:{P2P_PORT}"))
+    scene.hello()
+    scene.expect_direct(scene.agent_site.outside_address, site.outside_address)
+    scene.exact()
 
 
 # --- one NAT in front of both

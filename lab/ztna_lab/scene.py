@@ -95,13 +95,15 @@ class Scene:
 
     # --- the programs
 
-    def start(self, intermediate_port: int | None = None, guests: tuple[str, ...] = ()):
+    def start(self, intermediate_port: int | None = None, guests: tuple[str, ...] = (),
+              connector_flags: tuple[str, ...] = ()):
         """Everything up to the point where the service could be used. No session yet. `guests` are
         Agents that may come later."""
         self.start_intermediate(guests)
         self.system.start_services(self.server)
         more = {} if intermediate_port is None else {"intermediate_port": intermediate_port}
-        self.connector = self.system.start_connector(self.server, CONNECTOR, **more)
+        self.connector = self.system.start_connector(self.server, CONNECTOR, (WEB, ECHO),
+                                                     *connector_flags, **more)
         self.agent = self.system.start_agent(self.laptop, AGENT, [(WEB, ECHO)], **more)
 
     def start_intermediate(self, guests: tuple[str, ...] = ()):

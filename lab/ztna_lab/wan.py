@@ -236,6 +236,12 @@ table ip forbidden {{
                 f"route replace default via {net}.1")
         site.inside[site.hosts.index(host)] = dataclasses.replace(inside, address=f"{net}.66")
 
+    def forward_port(self, site: Site, port: int):
+        """As the owner of the outer router would: to what is behind it."""
+        inside = site.inside[0].address if len(site.routers) == 1 else f"100.64.{site.number}.2"
+        site.routers[-1].nft('add rule ip router prerouting iifname "wan" '
+                             f"udp dport {port} dnat to {inside}\n")
+
     def new_ports(self, site: Site, ports: str):
         """The outer router restarts its NAT: nothing is remembered, and mappings get other ports."""
         site.routers[-1].nft(f"""
