@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import re
 import signal
 import struct
@@ -44,15 +45,19 @@ def count(datagrams: list[Datagram], which: Callable[[Datagram], bool]) -> Count
     return Count(len(chosen), sum(chosen))
 
 
+_numbers = itertools.count(1)
+
+
 class Capture:
     """IPv4 and UDP, both directions, from its making to stop()."""
 
     def __init__(self, host: Host, interface: str = "eth0"):
         # One frame for one datagram, not one for a batch that is cut up later.
         wire.offloads_off(host, interface)
-        self._file = host.lab.folder / f"{host.name}-{interface}.pcap"
+        name = f"tcpdump-{host.name}-{next(_numbers)}"
+        self._file = host.lab.folder / f"{name}.pcap"
         self._process = host.spawn(
-            f"tcpdump-{host.name}", need("tcpdump", "tcpdump"), "-i", interface, "-Z", "root", "-U",
+            name, need("tcpdump", "tcpdump"), "-i", interface, "-Z", "root", "-U",
             "--immediate-mode", "-n", "-B", "32768", "-s", str(_SNAP), "-w", str(self._file),
             "ip and udp")
         self._process.wait_log("listening on")
