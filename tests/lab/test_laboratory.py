@@ -28,8 +28,9 @@ def interrupt(number: int) -> subprocess.Popen:
     running = subprocess.Popen([ZTNA, "lab", "run", "symmetric-both"], stdout=subprocess.DEVNULL,
                                start_new_session=True)
     deadline = time.monotonic() + 20
-    while not any("agent-alice.log" in os.listdir(t) for t in traces(running.pid)
-                  if t.startswith("/tmp")):
+    # It has said something: before that it may not yet have asked to die with its parent.
+    while not any(os.path.exists(log) and os.path.getsize(log) > 0 for log in
+                  (f"{trace}/agent-alice.log" for trace in traces(running.pid))):
         assert running.poll() is None and time.monotonic() < deadline
         time.sleep(0.02)
     running.send_signal(number)
