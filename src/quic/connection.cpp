@@ -97,8 +97,13 @@ void Connection::Impl::after_input() {
 }
 
 std::size_t Connection::Impl::room(const Stream& stream) const {
+  // Twice what is on its way, so that the buffer never limits the rate: on a long line a window is
+  // more than what a short one needs.
   const std::size_t used = stream.out.size();
-  return used < config.send_buffer ? config.send_buffer - used : 0;
+  const std::size_t limit =
+      std::clamp<std::size_t>(2 * (used - stream.out.unsent()), config.send_buffer,
+                              std::max<std::size_t>(config.send_buffer, config.max_stream_window));
+  return used < limit ? limit - used : 0;
 }
 
 std::size_t Connection::Impl::max_datagram() const {

@@ -113,7 +113,7 @@ TEST(KeyUpdate, HappensAndDataGoesOn) {
   ASSERT_TRUE(pair.establish());
   const auto id = pair.client.connection->open_stream();
   ASSERT_TRUE(id);
-  const base::Bytes data = pattern(20'000'000);
+  const base::Bytes data = pattern(60'000'000);
   Writer writer(pair.client, *id, data);
   ASSERT_TRUE(pair.run([&] { return pair.server.handler.finished.contains(*id); }, 600s));
   EXPECT_TRUE(pair.server.handler.received[*id] == data);
