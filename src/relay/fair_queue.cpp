@@ -6,8 +6,8 @@
 namespace ztna::relay {
 namespace {
 
-constexpr std::uint64_t growth = 4;    // marks begin at half of the limit: two windows
-constexpr std::uint8_t ecn_ce = 3;  // RFC 3168: congestion experienced; 0 is not ECN-capable
+constexpr std::uint64_t growth = 4;  // marks begin at half of the limit: two windows
+constexpr std::uint8_t ecn_ce = 3;   // RFC 3168: congestion experienced; 0 is not ECN-capable
 
 }  // namespace
 

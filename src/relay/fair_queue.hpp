@@ -36,9 +36,9 @@ class FairQueue final : public quic::DatagramSource {
  public:
   // What the outer connection sends in 20 ms, or while its window grows as much as that may still
   // grow by in a round trip: it grows only where something waits, and a session whose packets are
-  // marked or dropped meanwhile gives up its own growth. Within these bounds. The lower one takes a whole GSO
-  // batch, which arrives at once. The upper one is 4 ms at 2 Gbit/s: with a quarter of it, two
-  // batches that met were marked, and a session stayed at 1.9 where it reaches 2.6.
+  // marked or dropped meanwhile gives up its own growth. Within these bounds. The lower one takes a
+  // whole GSO batch, which arrives at once. The upper one is 4 ms at 2 Gbit/s: with a quarter of
+  // it, two batches that met were marked, and a session stayed at 1.9 where it reaches 2.6.
   static constexpr std::size_t min_bytes = 96 * 1024;
   static constexpr std::size_t max_bytes = 1024 * 1024;
   static constexpr base::Duration max_delay = std::chrono::milliseconds(20);
