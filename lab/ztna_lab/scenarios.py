@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable
 
-from . import events, nat, roaming
+from . import events, nat, proof, roaming
 from .namespaces import Host, need, wait_for
 from .programs import program
 from .scene import PUBLIC, Failed, Plan, Scene, home
@@ -234,5 +234,5 @@ for _name, _plan in (
 
 # --- things that happen
 
-for _name, _summary, _plan, _play in events.EVENTS + roaming.ROAMING:
+for _name, _summary, _plan, _play in events.EVENTS + roaming.ROAMING + proof.PROOFS:
     scenario(_name, _summary, _plan, _name in roaming.SLOW)(_play)

@@ -124,11 +124,13 @@ class System:
         return daemon
 
     def policy(self, allowed: dict[str, list[str]]) -> None:
-        """For each Agent the services that it may reach; every Connector may serve all of them."""
+        """For each Agent the services that it may reach, and suspend its paths to for a proof; every
+        Connector may serve all of them."""
         every = sorted({service for services in allowed.values() for service in services})
         text = f'[[serve]]\nconnectors = ["*"]\nservices = {json.dumps(every)}\n'
         for agent, services in allowed.items():
-            text += f"[[allow]]\nagents = {json.dumps([agent])}\nservices = {json.dumps(services)}\n"
+            rule = f"agents = {json.dumps([agent])}\nservices = {json.dumps(services)}\n"
+            text += f"[[allow]]\n{rule}[[prove]]\n{rule}"
         pathlib.Path(self._at("policy.toml")).write_text(text)
 
     # --- daemons
