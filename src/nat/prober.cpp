@@ -16,8 +16,14 @@ constexpr std::array<std::uint8_t, 4> opener_ttls{2, 3, 4, 5};
 constexpr std::uint32_t large_beat = 4;
 // A request that is no answer to a check of ours may cause one this often.
 constexpr base::Duration trigger_gap = std::chrono::milliseconds(20);
+// ... and so many in a round: each may be lost.
+constexpr int max_triggered = 3;
 // And an answer that says "not proven here yet" so many in a round.
 constexpr int max_extra_checks = 8;
+// Peers' addresses that a round may learn from their checks. Where both NATs give each new remote
+// endpoint a new mapping and let everything in, every answer would teach the other end another one,
+// without an end. One peer of several addresses, and an honest chain of two, need fewer.
+constexpr int max_learnt = 4;
 // Missed in a row although packets of the session arrive: one direction is dead.
 constexpr int missed_is_one_way = 4;
 
@@ -115,12 +121,14 @@ void Prober::start_round(base::Time at) {
   }
   openers_at_ = at;
   opener_rung_ = 0;
+  learnt_ = 0;
   const base::Duration ladder = timeouts::opener_gap * (opener_ttls.size() - 1);
   const base::Time checks = at + ladder + timeouts::opener_lead +
                             (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});
   for (Pair& pair : pairs_) {
     const bool wanted = pair.id != used_ && std::ranges::find(remote_, pair.remote,
                                                               &Candidate::address) != remote_.end();
+    pair.triggered = 0;
     if (!wanted && pair.id != used_ && !pair.health.proven()) continue;
     if (pair.id != used_) pair.health.forget_loss();
     pair.burst = 0;
@@ -222,7 +230,8 @@ bool Prober::receive(const base::Incoming& packet, const wire::stun::Message& me
     return false;
   }
   Pair* pair = find(packet.socket, packet.from);
-  if (pair == nullptr && check->request && checkable(packet.from)) {
+  if (pair == nullptr && check->request && checkable(packet.from) && learnt_ < max_learnt) {
+    ++learnt_;
     pair = add_pair(packet.socket, packet.from, CandidateKind::peer_reflexive);
   }
   if (pair == nullptr) return true;
@@ -256,7 +265,9 @@ void Prober::on_request(Pair& pair, const Check& check, const base::Incoming& pa
   probe.packet.assign(answer.begin(), answer.end());
   push(std::move(probe));
   // The triggered check of RFC 8445 §7.3.1.4: the peer's packets pass; do ours?
-  if (fresh && !pair.health.proven() && now - pair.health.last_sent() >= trigger_gap) {
+  if (fresh && !pair.health.proven() && now - pair.health.last_sent() >= trigger_gap &&
+      pair.triggered < max_triggered) {
+    ++pair.triggered;
     send_check(pair, false, now);
   }
 }

@@ -41,10 +41,12 @@ struct Pair {
   std::uint32_t heard_sequence = 0;  // the newest of the peer's requests
   bool peer_proven = false;          // the peer has proven it too: it takes packets from us
   base::Time last_packet{};          // of the session's, by this way
-  // The round: the next check of the burst, and when; and what answers have caused beyond it.
+  // The round: the next check of the burst, and when; and what answers and requests have caused
+  // beyond it.
   std::size_t burst = no_burst;
   base::Time next_check = base::never;
   int extra_checks = 0;
+  int triggered = 0;
   base::Time hold_until{};  // after a doubt
   base::Duration hold{};
   base::Time doubted_at{};
@@ -158,6 +160,7 @@ class Prober {
   base::Time active_until_{};
   base::Time openers_at_ = base::never;
   std::size_t opener_rung_ = 0;
+  int learnt_ = 0;                     // peers' addresses, in this round
   base::Time round_at_ = base::never;  // controlling: the next round is to be announced
   base::Time last_round_{};
   std::size_t retries_ = 0;

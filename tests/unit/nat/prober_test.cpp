@@ -228,6 +228,38 @@ TEST_F(ProberTest, RoundsThatThePeerAsksForAreLimited) {
   EXPECT_GE(connector.rounds(), 10u);
 }
 
+// Between two NATs that give every new remote endpoint a new mapping and let everything in, each
+// answer comes from yet another address: that ends within a round, and the next one may learn
+// again.
+TEST_F(ProberTest, ARoundLearnsAFewAddressesOnly) {
+  sim::SeededRandom others{9};
+  std::uint16_t port = 1;
+  std::uint32_t sequence = 0;
+  const auto hear_from_100 = [&] {
+    std::size_t answers = 0;
+    for (int i = 0; i < 100; ++i) {
+      base::Bytes packet(max_check);
+      const auto message =
+          write_request(packet, make_transaction(1, others), config(true, random).session,
+                        {++sequence, false, false}, 0, secret(1).expose());
+      const base::Address from = agent_address.with_port(++port);
+      EXPECT_TRUE(connector.receive({0, from, connector_address, 0, message},
+                                    *wire::stun::Message::parse(message), now));
+      Probe probe;
+      while (connector.next(probe)) ++answers;
+    }
+    return answers;
+  };
+  connector.start_round(now);
+  const std::size_t first = hear_from_100();
+  EXPECT_GE(first, 4u) << "one peer may have some addresses";
+  EXPECT_LE(first, 20u);
+  EXPECT_EQ(hear_from_100(), 0u);
+  now += 5s;
+  connector.start_round(now);
+  EXPECT_GE(hear_from_100(), 4u);
+}
+
 // A hostile peer that sends from thousands of addresses costs no more memory.
 TEST_F(ProberTest, PairsAreBounded) {
   base::Bytes packet(max_check);
