@@ -388,7 +388,9 @@ base::Time Prober::heartbeat_at(const Pair& pair, base::Time now) const {
   if (active(now) || pair.health.missed() > 0) {
     return pair.health.last_sent() + timeouts::heartbeat_active;
   }
-  return std::max(pair.health.last_sent(), pair.last_heard) + timeouts::heartbeat_idle;
+  // QUIC's keep-alive, answered by this way, is as good as one.
+  return std::max({pair.health.last_sent(), pair.last_heard, pair.last_packet}) +
+         timeouts::heartbeat_idle;
 }
 
 base::Time Prober::relay_heartbeat_at(base::Time now) const {

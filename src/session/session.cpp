@@ -63,8 +63,9 @@ quic::Config Session::quic_config(base::WallTime wall) const {
   config.handshake_timeout = handshake_time;
   config.initial_rtt = config_.initial_rtt;
   // A flow may be silent for as long as its programs like. The server follows a client's PING, so
-  // only the client sends any: on the path that it uses.
-  if (role_ == Role::agent) config.keep_alive = std::chrono::seconds(20);
+  // only the client sends any: on the path that it uses. Half the idle time-out: a lost one has
+  // another half minute to be repeated.
+  if (role_ == Role::agent) config.keep_alive = config.idle_timeout / 2;
   // Only the Agent opens streams; the control stream is one of them.
   config.peer_streams = role_ == Role::connector ? max_flows + 1 : 0;
   config.max_connection_window = std::uint64_t{24} << 20;

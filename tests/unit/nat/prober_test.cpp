@@ -260,6 +260,24 @@ TEST_F(ProberTest, ARoundLearnsAFewAddressesOnly) {
   EXPECT_GE(hear_from_100(), 4u);
 }
 
+// An idle path is kept open by whatever passes on it.
+TEST_F(ProberTest, PacketsOfTheSessionAreAsGoodAsIdleHeartbeats) {
+  round();
+  advance(1s);
+  const PairId used = agent.better(now);
+  agent.use(used, now);
+  const auto heartbeats_in_a_minute = [&](bool packets) {
+    const std::uint64_t before = agent.counters().sent;
+    for (const base::Time end = now + 60s; now < end;) {
+      advance(1s);
+      if (packets) agent.note_packet(used, now);
+    }
+    return agent.counters().sent - before;
+  };
+  EXPECT_GE(heartbeats_in_a_minute(false), 9u);
+  EXPECT_LE(heartbeats_in_a_minute(true), 1u);
+}
+
 // A hostile peer that sends from thousands of addresses costs no more memory.
 TEST_F(ProberTest, PairsAreBounded) {
   base::Bytes packet(max_check);
