@@ -183,7 +183,7 @@ TEST_F(Routers, AHomeBehindACarrierIsTranslatedTwice) {
   EXPECT_NE(seen.port(), host.port());
   const Address mapped = seen;
   EXPECT_EQ(send(topology.internet(), server, mapped), "arrived");
-  EXPECT_EQ(send(topology.internet(), other_host, mapped), "  refused by the NAT");
+  EXPECT_EQ(send(topology.internet(), other_host, mapped), "refused by the NAT");
 }
 
 // Each router takes one of the TTL: the home's, the carrier's, those of the core, and theirs. An
@@ -196,13 +196,13 @@ TEST_F(Routers, TtlEndsWhereItIsUsedUp) {
   place(mine, host);
   place(theirs, neighbour);
   const Address to = their_outside.with_port(neighbour.port());
-  EXPECT_EQ(send(mine, host, to, 1), "  TTL ended");
+  EXPECT_EQ(send(mine, host, to, 1), "TTL ended");
   EXPECT_EQ(mine.nat().mappings(start), 0u) << "the own router must forward it";
-  EXPECT_EQ(send(mine, host, to, 3), "  TTL ended") << "in the core";
+  EXPECT_EQ(send(mine, host, to, 3), "TTL ended") << "in the core";
   EXPECT_EQ(mine.nat().mappings(start), 1u);
   // The other router has not seen it: its port is not spoiled.
   EXPECT_EQ(send(theirs, neighbour, outside.with_port(host.port())), "arrived");
-  EXPECT_EQ(send(mine, host, to, 4), "  TTL ended") << "at the other router, which lets it pass";
+  EXPECT_EQ(send(mine, host, to, 4), "TTL ended") << "at the other router, which lets it pass";
   EXPECT_EQ(send(mine, host, to, 5), "arrived");
 }
 
@@ -217,8 +217,8 @@ TEST_F(Routers, AdjacentRoutersSeeEvenSmallTtls) {
   place(topology.internet(), server);
   EXPECT_EQ(send(theirs, neighbour, server), "arrived");
   const Address to = seen;
-  EXPECT_EQ(send(mine, host, to, 2), "  refused by the NAT");
-  EXPECT_EQ(send(theirs, neighbour, outside.with_port(host.port())), "  refused by the NAT");
+  EXPECT_EQ(send(mine, host, to, 2), "refused by the NAT");
+  EXPECT_EQ(send(theirs, neighbour, outside.with_port(host.port())), "refused by the NAT");
   EXPECT_NE(seen, to) << "the port is spoiled";
 }
 
@@ -232,7 +232,7 @@ TEST_F(Routers, HairpinningIsABehaviour) {
     place(topology.internet(), server);
     EXPECT_EQ(send(home, neighbour, server), "arrived");
     const Address mapped = seen;
-    EXPECT_EQ(send(home, host, mapped), hairpin ? "arrived" : "  not hairpinned");
+    EXPECT_EQ(send(home, host, mapped), hairpin ? "arrived" : "not hairpinned");
     // RFC 4787 REQ-9: with the outside address as its source.
     EXPECT_EQ(seen.with_port(0) == outside, hairpin);
   }
@@ -246,8 +246,8 @@ TEST_F(Routers, AFirewallBlocksUdp) {
   EXPECT_EQ(send(home, host, server), "arrived");
   const Address mapped = seen;
   home.blocks = [](const Address& remote) { return remote.port() != 443; };
-  EXPECT_EQ(send(home, host, server), "  blocked");
-  EXPECT_EQ(send(topology.internet(), server, mapped), "  blocked");
+  EXPECT_EQ(send(home, host, server), "blocked");
+  EXPECT_EQ(send(topology.internet(), server, mapped), "blocked");
   EXPECT_EQ(send(topology.internet(), server.with_port(443), mapped), "arrived");
 }
 
@@ -257,7 +257,7 @@ TEST_F(Routers, Ipv6PassesUntranslatedAndOnlyAsAnAnswer) {
   const Address remote = Address::v6({0x20, 1, 0xd, 0xb8, 0, 2}, 4434);
   place(home, inside);
   place(topology.internet(), remote);
-  EXPECT_EQ(send(topology.internet(), remote, inside), "  refused by firewall");
+  EXPECT_EQ(send(topology.internet(), remote, inside), "refused by firewall");
   EXPECT_EQ(send(home, inside, remote), "arrived");
   EXPECT_EQ(seen, inside);
   EXPECT_EQ(send(topology.internet(), remote, inside), "arrived");

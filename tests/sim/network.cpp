@@ -21,7 +21,7 @@ bool is_within(const Network* inner, const Network& outer) {
   return inner != nullptr;
 }
 
-constexpr const char* ttl_ended = "  TTL ended";
+constexpr const char* ttl_ended = "TTL ended";
 
 }  // namespace
 
@@ -69,8 +69,8 @@ Topology::Climbed Topology::climb(Network& from, Header& header, Time now) {
       if (network->members_.contains(header.to)) return {{network, false}, network};
       if (Network* const inner = towards(*network, header.to)) return {{inner, true}, network};
     }
-    if (network->is_internet()) return {{}, nullptr, "  unreachable"};
-    if (hairpin && !network->nat_->behaviour().hairpin) return {{}, nullptr, "  not hairpinned"};
+    if (network->is_internet()) return {{}, nullptr, "unreachable"};
+    if (hairpin && !network->nat_->behaviour().hairpin) return {{}, nullptr, "not hairpinned"};
     if (const char* const fate = leave_through_router(*network, header, now); *fate != '\0') {
       return {{}, nullptr, fate};
     }
@@ -83,7 +83,7 @@ Topology::Climbed Topology::climb(Network& from, Header& header, Time now) {
 
 const char* Topology::leave_through_router(Network& network, Header& header, Time now) {
   if (!cross(header, 1)) return ttl_ended;
-  if (network.blocks && network.blocks(header.to)) return "  blocked";
+  if (network.blocks && network.blocks(header.to)) return "blocked";
   if (header.to.is_v4()) {
     header.from = network.nat_->outbound(header.from, header.to, now);
   } else {
@@ -96,13 +96,13 @@ const char* Topology::leave_through_router(Network& network, Header& header, Tim
 const char* Topology::enter_through_router(Network& network, Header& header, Time now) {
   if (header.to.is_v4()) {
     const auto inside = network.nat_->inbound(header.from, header.to, now);
-    if (!inside) return "  refused by the NAT";
+    if (!inside) return "refused by the NAT";
     header.to = *inside;
   } else if (network.v6_firewall) {
     const auto found = network.v6_until_.find({header.to, header.from});
-    if (found == network.v6_until_.end() || found->second <= now) return "  refused by firewall";
+    if (found == network.v6_until_.end() || found->second <= now) return "refused by firewall";
   }
-  if (network.blocks && network.blocks(header.from)) return "  blocked";
+  if (network.blocks && network.blocks(header.from)) return "blocked";
   return cross(header, 1) ? "" : ttl_ended;
 }
 
@@ -135,7 +135,7 @@ Topology::Descended Topology::descend(Place place, Header& header, Time now) {
     const auto member = network->members_.find(header.to);
     if (member != network->members_.end()) return {member->second};
     network = towards(*network, header.to);
-    if (network == nullptr) return {nullptr, "  nobody there"};
+    if (network == nullptr) return {nullptr, "nobody there"};
   }
 }
 

@@ -22,9 +22,9 @@ void set_addresses(node::Node& node, const std::vector<LocalAddress>& local,
   node.set_interfaces(interfaces, now);
 }
 
-void print_notices(World& world, const char* who, const std::vector<node::Notice>& notices) {
+void print_notices(World& world, const std::string& who, const std::vector<node::Notice>& notices) {
   for (const node::Notice& notice : notices) {
-    std::string line = std::string(who) + ": " + notice.text;
+    std::string line = who + ": " + notice.text;
     for (const auto& [key, value] : notice.fields) line += " " + key + "=" + value;
     world.note(line);
   }
@@ -71,9 +71,9 @@ class ConnectorPart::Port final : public FlowPort {
   FlowId id_;
 };
 
-ConnectorPart::ConnectorPart(World& world, connector::EngineConfig config,
+ConnectorPart::ConnectorPart(World& world, std::string name, connector::EngineConfig config,
                              std::vector<base::Address> relays)
-    : world_(world), random_(world.fork()), relays_(std::move(relays)) {
+    : world_(world), name_(std::move(name)), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);
   connector::Handler& self = *this;
@@ -103,7 +103,7 @@ Time ConnectorPart::next_deadline() { return engine_->node().next_deadline(); }
 base::Outgoing ConnectorPart::transmit(base::MutableBytes buffer, Time now) {
   engine_->set_now(now);
   const base::Outgoing out = engine_->node().transmit(buffer, now);
-  print_notices(world_, "connector", engine_->take_notices());
+  print_notices(world_, name_, engine_->take_notices());
   append(audit_, engine_->take_audit());
   return out;
 }
@@ -161,8 +161,9 @@ class AgentPart::Port final : public FlowPort {
   FlowId id_;
 };
 
-AgentPart::AgentPart(World& world, agent::EngineConfig config, std::vector<base::Address> relays)
-    : world_(world), random_(world.fork()), relays_(std::move(relays)) {
+AgentPart::AgentPart(World& world, std::string name, agent::EngineConfig config,
+                     std::vector<base::Address> relays)
+    : world_(world), name_(std::move(name)), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);
   agent::Handler& self = *this;
@@ -197,7 +198,7 @@ Time AgentPart::next_deadline() {
 base::Outgoing AgentPart::transmit(base::MutableBytes buffer, Time now) {
   engine_->set_now(now);
   const base::Outgoing out = engine_->node().transmit(buffer, now);
-  print_notices(world_, "agent", engine_->take_notices());
+  print_notices(world_, name_, engine_->take_notices());
   return out;
 }
 

@@ -34,7 +34,8 @@ class IntermediatePart final : public Part {
 class ConnectorPart final : public Part, private connector::Handler {
  public:
   // `relay`: what every Intermediate's name resolves to, in their order.
-  ConnectorPart(World& world, connector::EngineConfig config, std::vector<base::Address> relays);
+  ConnectorPart(World& world, std::string name, connector::EngineConfig config,
+                std::vector<base::Address> relays);
   ~ConnectorPart() override;
   void addresses(const std::vector<LocalAddress>& local, Time now) override;
   void receive(const base::Incoming& packet, Time now) override;
@@ -57,6 +58,7 @@ class ConnectorPart final : public Part, private connector::Handler {
   [[nodiscard]] Backend* backend(FlowId id);
 
   World& world_;
+  std::string name_;  // of its machine
   SeededRandom random_;
   std::vector<base::Address> relays_;
   std::set<base::SocketId> sockets_;
@@ -68,7 +70,8 @@ class ConnectorPart final : public Part, private connector::Handler {
 
 class AgentPart final : public Part, private agent::Handler {
  public:
-  AgentPart(World& world, agent::EngineConfig config, std::vector<base::Address> relays);
+  AgentPart(World& world, std::string name, agent::EngineConfig config,
+            std::vector<base::Address> relays);
   ~AgentPart() override;
   void addresses(const std::vector<LocalAddress>& local, Time now) override;
   void receive(const base::Incoming& packet, Time now) override;
@@ -90,6 +93,7 @@ class AgentPart final : public Part, private agent::Handler {
   [[nodiscard]] Client* client(FlowId id);
 
   World& world_;
+  std::string name_;  // of its machine
   SeededRandom random_;
   std::vector<base::Address> relays_;
   std::set<base::SocketId> sockets_;

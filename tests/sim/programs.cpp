@@ -32,16 +32,18 @@ std::uint64_t hash_octets(std::uint64_t hash, base::BytesView data) {
   return hash;
 }
 
-void Sender::pump(FlowPort& port) {
-  base::Bytes part(chunk);
-  while (sent_ < size_) {
-    const auto view = base::MutableBytes(part).first(std::min<std::uint64_t>(chunk, size_ - sent_));
+void Sender::pump(FlowPort& port, std::uint64_t limit) {
+  base::Bytes part(std::min({std::uint64_t{chunk}, size_ - sent_, limit}));
+  while (sent_ < size_ && limit > 0) {
+    const auto view = base::MutableBytes(part).first(
+        std::min({std::uint64_t{part.size()}, size_ - sent_, limit}));
     pattern(key_, sent_, view);
     const std::size_t taken = port.write(view);
     sent_ += taken;
+    limit -= taken;
     if (taken < view.size()) return;
   }
-  if (finish_ && !finished_) {
+  if (sent_ == size_ && finish_ && !finished_) {
     finished_ = true;
     port.finish();
   }
@@ -70,6 +72,7 @@ void Client::attach(std::unique_ptr<FlowPort> port) {
   port_ = std::move(port);
   if (plan_.protocol == Protocol::udp) return send_payloads(plan_.udp_tries);
   if (plan_.read_pause.count() > 0) read_slowly();
+  if (plan_.write_pause.count() > 0) write_slowly();
 }
 
 void Client::lost() {
@@ -92,7 +95,7 @@ void Client::on_writable() {
     if (request_sent_ == request_.size() && plan_.half_close) port_->finish();
     return;
   }
-  if (plan_.service != "source") sender_.pump(*port_);
+  if (plan_.service != "source" && plan_.write_pause.count() == 0) sender_.pump(*port_);
 }
 
 void Client::check(base::BytesView data) {
@@ -116,6 +119,8 @@ void Client::on_data(base::BytesView data) {
   if (over()) return wrong("octets after the end");
   if (fin_) return wrong("octets after FIN");
   if (!first_octet_) first_octet_ = world_.now();
+  if (deliveries_.empty() || deliveries_.back() != world_.now())
+    deliveries_.push_back(world_.now());
   check(data);
   received_ += data.size();
   if (plan_.read_pause.count() > 0) {
@@ -167,6 +172,32 @@ void Client::read_slowly() {
     client.port_->consume(size);
     client.read_slowly();
   });
+}
+
+void Client::write_slowly() {
+  world_.after(plan_.write_pause, [weak = std::weak_ptr(self_)] {
+    const auto self = weak.lock();
+    if (!self || (*self)->over()) return;
+    Client& client = **self;
+    client.sender_.pump(*client.port_, client.plan_.write_chunk);
+    client.write_slowly();
+  });
+}
+
+void Client::stop_writing() {
+  sender_.stop();
+  plan_.size = sender_.sent();
+}
+
+Duration Client::worst_gap(Time from, Time until) const {
+  Duration worst{};
+  const auto first = std::ranges::lower_bound(deliveries_, from);
+  Time last = first == deliveries_.begin() ? from : *std::prev(first);
+  for (auto at = first; at != deliveries_.end() && *at <= until; ++at) {
+    worst = std::max(worst, *at - last);
+    last = *at;
+  }
+  return std::max(worst, until - last);
 }
 
 void Client::reset() {

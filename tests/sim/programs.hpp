@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "session/flow.hpp"
@@ -36,9 +37,12 @@ class Sender {
   Sender() = default;
   Sender(std::uint64_t key, std::uint64_t size, bool finish)
       : key_(key), size_(size), finish_(finish) {}
-  void pump(FlowPort& port);
+  // At most `limit` octets.
+  void pump(FlowPort& port, std::uint64_t limit = UINT64_MAX);
   [[nodiscard]] bool done() const { return sent_ == size_ && (finished_ || !finish_); }
   [[nodiscard]] std::uint64_t sent() const { return sent_; }
+  // What was sent by now was all.
+  void stop() { size_ = sent_; }
 
  private:
   std::uint64_t key_ = 0, size_ = 0, sent_ = 0;
@@ -55,6 +59,8 @@ struct FlowPlan {
   std::optional<std::uint64_t> reset_after = {};  // octets received, then the program resets
   Duration read_pause = {};  // a slow reader: consumes `read_chunk` every so often
   std::size_t read_chunk = 16 * 1024;
+  Duration write_pause = {};  // a steady writer: sends `write_chunk` every so often
+  std::size_t write_chunk = 500;
   std::vector<std::size_t> payloads = {};  // UDP: sizes; each is repeated until it is answered
   Duration udp_repeat = 300ms;
   int udp_tries = 30;
@@ -83,6 +89,9 @@ class Client {
   [[nodiscard]] std::uint64_t received() const { return received_; }
   [[nodiscard]] std::size_t answered() const { return answered_; }
   [[nodiscard]] std::optional<Time> first_octet() const { return first_octet_; }
+  // The longest time without a new octet between these two moments. Tells of the network where the
+  // program at the other end never pauses for long.
+  [[nodiscard]] Duration worst_gap(Time from, Time until) const;
   [[nodiscard]] bool accepted() const { return accepted_; }
   [[nodiscard]] std::size_t held() const { return held_; }
   [[nodiscard]] Time started() const { return started_; }
@@ -91,11 +100,14 @@ class Client {
   // Stops repeating UDP payloads and ends the association.
   void hang_up();
   void reset();
+  // A steady writer: no more than what it has written by now, which still has to come back.
+  void stop_writing();
 
  private:
   [[nodiscard]] std::uint64_t expected_size() const;
   void check(base::BytesView data);
   void read_slowly();
+  void write_slowly();
   void send_payloads(int tries);
   void wrong(const std::string& what);
 
@@ -114,6 +126,7 @@ class Client {
   std::map<std::size_t, bool> payloads_;  // size → answered
   std::size_t answered_ = 0;
   std::optional<Time> first_octet_;
+  std::vector<Time> deliveries_;  // of octets, each moment once
   std::optional<FlowEnd> ended_;
   std::string text_;
   std::shared_ptr<Client*> self_;  // for timers that may outlive it

@@ -151,7 +151,7 @@ void Scene::add_connector(std::size_t index) {
                          octet, Address::v4({198, 51, 100, octet}, 4434));
   connector_homes.push_back(at.home);
   connectors.push_back(&world.add_machine(name, *at.home, at.local));
-  connectors.back()->install([this, index]() -> std::unique_ptr<Part> {
+  connectors.back()->install([this, index, name]() -> std::unique_ptr<Part> {
     connector::EngineConfig config;
     config.node = node_config(options_.connector_uses);
     config.node.credentials = connector_credentials_.at(index);
@@ -160,7 +160,7 @@ void Scene::add_connector(std::size_t index) {
       config.services.push_back({service, Protocol::tcp, {"127.0.0.1", 8080}});
     }
     config.services.push_back({"udp-echo", Protocol::udp, {"127.0.0.1", 27960}});
-    return std::make_unique<ConnectorPart>(world, std::move(config),
+    return std::make_unique<ConnectorPart>(world, name, std::move(config),
                                            addresses(options_.connector_uses));
   });
 }
@@ -173,12 +173,13 @@ void Scene::add_agent(std::size_t index) {
             Address::v4({192, 0, 2, octet}, 40000));
   agent_homes.push_back(at.home);
   agents.push_back(&world.add_machine(name, *at.home, at.local));
-  agents.back()->install([this, index]() -> std::unique_ptr<Part> {
+  agents.back()->install([this, index, name]() -> std::unique_ptr<Part> {
     agent::EngineConfig config;
     config.node = node_config(options_.agent_uses);
     config.node.credentials = agent_credentials_.at(index);
     config.direct_only = options_.direct_only;
-    return std::make_unique<AgentPart>(world, std::move(config), addresses(options_.agent_uses));
+    return std::make_unique<AgentPart>(world, name, std::move(config),
+                                       addresses(options_.agent_uses));
   });
 }
 

@@ -1,9 +1,8 @@
 #include "sim/storm.hpp"
 
 #include <algorithm>
-#include <thread>
 
-#include "sim/entropy.hpp"
+#include "sim/parallel.hpp"
 #include "sim/scene.hpp"
 
 namespace ztna::sim {
@@ -18,8 +17,9 @@ constexpr Duration served_within = 8s;
 
 class Storm {
  public:
-  explicit Storm(std::uint64_t seed, bool trace) : dice_(mix(seed * 2 + 1)), scene_(options(seed)) {
-    scene_.world.print_trace(trace);
+  explicit Storm(std::uint64_t seed, World::Show show)
+      : dice_(mix(seed * 2 + 1)), scene_(options(seed)) {
+    scene_.world.show(show);
   }
 
   StormResult run() {
@@ -183,14 +183,9 @@ class Storm {
 
 }  // namespace
 
-StormResult run_storm(std::uint64_t seed, bool trace) {
+StormResult run_storm(std::uint64_t seed, World::Show show) {
   (void)Certificates::get();  // in this thread, from its own entropy
-  StormResult result;
-  std::thread([&] {
-    seed_entropy(mix(seed + 77));
-    result = Storm(seed, trace).run();
-  }).join();
-  return result;
+  return run_seeded(mix(seed + 77), [&] { return Storm(seed, show).run(); });
 }
 
 }  // namespace ztna::sim

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "sim/world.hpp"
+
 namespace ztna::sim {
 
 struct StormResult {
@@ -18,6 +20,6 @@ struct StormResult {
 
 // In a thread of its own, so that GnuTLS's random generator begins anew: the same seed gives the
 // same digest, wherever and after whatever it runs.
-[[nodiscard]] StormResult run_storm(std::uint64_t seed, bool trace);
+[[nodiscard]] StormResult run_storm(std::uint64_t seed, World::Show show = World::Show::nothing);
 
 }  // namespace ztna::sim

@@ -12,14 +12,8 @@ namespace {
 constexpr int max_turns = 2000;
 
 constexpr std::uint8_t default_ttl = 64;
-
-std::string describe(base::BytesView packet) {
-  if (packet.empty()) return "empty";
-  if (packet[0] < 64) return "STUN";
-  if ((packet[0] & 0x80) == 0) return "1-RTT or reset";
-  static constexpr const char* names[] = {"Initial", "0-RTT", "Handshake", "Retry"};
-  return names[packet[0] >> 4 & 3];
-}
+// What has less left was sent with less.
+constexpr std::uint8_t smallest_usual_ttl = 32;
 
 }  // namespace
 
@@ -125,10 +119,10 @@ void World::send(Machine& from, const base::Outgoing& out, base::BytesView packe
       .place = {},
       .ecn = out.ecn,
       .payload = base::Bytes(packet.begin(), packet.end()),
-      .from = from.name_};
+      .from = &from};
   const Topology::Climbed climbed = topology_.climb(*from.network_, flight.header, now_);
   if (climbed.met == nullptr) {
-    return trace(from.name_, out.to.to_string(), packet, climbed.fate);
+    return log(from, "?", flight.header, packet, climbed.fate);
   }
   flight.place = climbed.place;
   flight.met = climbed.met;
@@ -136,7 +130,7 @@ void World::send(Machine& from, const base::Outgoing& out, base::BytesView packe
   const Machine* target = topology_.destination(flight.place, flight.header.to, now_);
   if (target == nullptr) target = &from;
   const char* const fate = weather(from, *target, packet);
-  trace(from.name_, target->name_, packet, fate);
+  log(from, target->name_, flight.header, packet, fate);
   if (*fate != '\0') return;
   const auto launched = std::make_shared<const Flight>(std::move(flight));
   launch(from, *target, launched, {});
@@ -147,10 +141,10 @@ void World::send(Machine& from, const base::Outgoing& out, base::BytesView packe
 
 const char* World::weather(const Machine& from, const Machine& to, base::BytesView packet) {
   const bool refused = filter && !filter(from, to, packet);
-  if (refused) return "  dropped by the scenario";
-  if (from.link.cut || to.link.cut || from.link.cut_out || to.link.cut_in) return "  cut";
-  if (packet.size() > std::min(from.link.max_packet, to.link.max_packet)) return "  too large";
-  if (weather_.chance(from.link.loss) || weather_.chance(to.link.loss)) return "  lost";
+  if (refused) return "dropped by the scenario";
+  if (from.link.cut || to.link.cut || from.link.cut_out || to.link.cut_in) return "cut";
+  if (packet.size() > std::min(from.link.max_packet, to.link.max_packet)) return "too large";
+  if (weather_.chance(from.link.loss) || weather_.chance(to.link.loss)) return "lost";
   return "";
 }
 
@@ -172,30 +166,34 @@ void World::arrive(const Flight& flight) {
   Header header = flight.header;
   const Topology::Descended end = topology_.descend(flight.place, header, now_);
   if (end.machine == nullptr) {
-    return trace(flight.from, header.to.to_string(), flight.payload, end.fate);
+    return log(*flight.from, "?", header, flight.payload, end.fate);
   }
   end.machine->receive(header.from, header.to, flight.ecn, flight.payload);
 }
 
 // --- what is said about it
 
-void World::trace(const std::string& from, const std::string& to, base::BytesView packet,
-                  const char* fate) {
-  if (!printing_) return;
-  std::printf("%12.6f  %-8s -> %-8s %5zu  %s%s\n",
-              base::to_ms(now_.time_since_epoch() - 1000s) / 1000, from.c_str(), to.c_str(),
-              packet.size(), describe(packet).c_str(), fate);
+void World::show(Show what) {
+  log_.reset();
+  if (what != Show::nothing) log_ = std::make_unique<PacketLog>(what == Show::every_packet);
+}
+
+void World::log(const Machine& from, const std::string& to, const Header& header,
+                base::BytesView packet, const char* fate) {
+  if (!log_) return;
+  std::string what = describe_packet(packet);
+  if (header.ttl < smallest_usual_ttl) what = "opener, TTL " + std::to_string(header.ttl) + " left";
+  log_->packet(age(), {from.name_, to, header.from, header.to, what, fate}, packet.size());
 }
 
 void World::note(const std::string& text) {
-  if (!printing_) return;
-  std::printf("%12.6f  # %s\n", base::to_ms(now_.time_since_epoch() - 1000s) / 1000, text.c_str());
+  if (log_) log_->note(age(), text);
 }
 
 void World::violation(const std::string& text) {
   note("VIOLATION: " + text);
   char at[32];
-  std::snprintf(at, sizeof at, "%.6f", base::to_ms(now_.time_since_epoch() - 1000s) / 1000);
+  std::snprintf(at, sizeof at, "%.6f", base::to_ms(age()) / 1000);
   violations_.push_back(std::string(at) + " s: " + text);
 }
 

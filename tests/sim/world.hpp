@@ -13,6 +13,7 @@
 #include "base/time.hpp"
 #include "sim/machine.hpp"
 #include "sim/network.hpp"
+#include "sim/packet_log.hpp"
 #include "sim/seeded_random.hpp"
 
 namespace ztna::sim {
@@ -68,9 +69,12 @@ class World {
   void violation(const std::string& text);
   [[nodiscard]] const std::vector<std::string>& violations() const { return violations_; }
 
-  // --- the trace: one line for each packet, (time, from, to, size)
-  void print_trace(bool on) { printing_ = on; }
-  void note(const std::string& text);  // a line among the packets, when printing
+  // --- what people and tests look at
+  enum class Show : std::uint8_t { nothing, flow, every_packet };
+  // From now on, on standard output.
+  void show(Show what);
+  void note(const std::string& text);  // a line among the packets, when they are shown
+  // Of every packet's (time, from, to, size).
   [[nodiscard]] std::uint64_t digest() const { return digest_; }
   [[nodiscard]] std::uint64_t packets() const { return packets_; }
 
@@ -92,7 +96,7 @@ class World {
     const Network* met = nullptr;
     std::uint8_t ecn = 0;
     base::Bytes payload;
-    std::string from;  // whose it is
+    const Machine* from = nullptr;
   };
 
   void step_to(Time when);
@@ -104,10 +108,13 @@ class World {
   void launch(const Machine& from, const Machine& to, const std::shared_ptr<const Flight>& flight,
               Duration extra);
   void arrive(const Flight& flight);
-  void trace(const std::string& from, const std::string& to, base::BytesView packet,
-             const char* fate);
+  void log(const Machine& from, const std::string& to, const Header& header, base::BytesView packet,
+           const char* fate);
+  [[nodiscard]] Duration age() const { return now_ - beginning; }
 
-  Time now_{Duration(1000s)};
+  static constexpr Time beginning{Duration(1000s)};
+
+  Time now_ = beginning;
   base::WallReference wall_;
   SeededRandom random_;
   SeededRandom weather_;  // what links do to packets
@@ -116,7 +123,7 @@ class World {
   std::priority_queue<Event> events_;
   std::uint64_t order_ = 0;
   std::vector<std::string> violations_;
-  bool printing_ = false;
+  std::unique_ptr<PacketLog> log_;  // null: nothing is shown
   std::uint64_t digest_ = 0xcbf29ce484222325ULL;
   std::uint64_t packets_ = 0;
   base::Bytes buffer_;
