@@ -79,6 +79,7 @@ void Connection::Impl::note_path() {
   const PathId now_on = SyntheticPath::id_of(*ngtcp2_conn_get_path(conn.get()));
   if (now_on == current_path) return;
   current_path = now_on;
+  black_hole.path_changed();
   if (!announced_close) handler.on_path_changed(now_on);
 }
 
@@ -106,16 +107,24 @@ std::size_t Connection::Impl::room(const Stream& stream) const {
   return used < limit ? limit - used : 0;
 }
 
-std::size_t Connection::Impl::max_datagram() const {
-  if (!established || phase != Phase::open) return 0;
-  const auto* peer = ngtcp2_conn_get_remote_transport_params(conn.get());
-  if (peer == nullptr || peer->max_datagram_frame_size == 0) return 0;
+std::size_t Connection::Impl::max_packet() const {
+  const std::size_t known = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn.get());
+  return black_hole.capped(base::from_ns(last_ts)) ? std::min(known, BlackHole::floor) : known;
+}
+
+std::size_t Connection::Impl::datagram_room(std::size_t packet) const {
   // In a short-header packet: first octet, packet number at its longest, frame type, frame length,
   // AEAD tag; and the connection id.
   constexpr std::size_t overhead = 1 + 4 + 1 + 2 + aead_tag_length;
   const std::size_t around = overhead + ngtcp2_conn_get_dcid(conn.get())->datalen;
-  const std::size_t packet = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn.get());
   return packet > around ? packet - around : 0;
+}
+
+std::size_t Connection::Impl::max_datagram() const {
+  if (!established || phase != Phase::open) return 0;
+  const auto* peer = ngtcp2_conn_get_remote_transport_params(conn.get());
+  if (peer == nullptr || peer->max_datagram_frame_size == 0) return 0;
+  return datagram_room(max_packet());
 }
 
 // --- life
@@ -381,9 +390,7 @@ Stats Connection::stats() const {
   return stats;
 }
 
-std::size_t Connection::max_udp_payload() const {
-  return ngtcp2_conn_get_path_max_tx_udp_payload_size(impl_->conn.get());
-}
+std::size_t Connection::max_udp_payload() const { return impl_->max_packet(); }
 
 base::Result<base::Secret<32>> Connection::export_key(std::string_view label,
                                                       base::BytesView context) const {

@@ -103,15 +103,12 @@ struct NgtcpCallbacks {
     if (impl.established && !impl.announced_close) impl.handler.on_datagram({data, size});
     return 0;
   }
-  static int ack_datagram(ngtcp2_conn*, std::uint64_t tag, void* user_data) {
-    auto& impl = self(user_data);
-    if (tag != 0 && !impl.announced_close) impl.handler.on_datagram_acked(tag);
+  static int ack_datagram(ngtcp2_conn*, std::uint64_t id, void* user_data) {
+    self(user_data).on_datagram_fate(id, true);
     return 0;
   }
-  static int lost_datagram(ngtcp2_conn*, std::uint64_t tag, void* user_data) {
-    auto& impl = self(user_data);
-    ++impl.datagrams_lost;
-    if (tag != 0 && !impl.announced_close) impl.handler.on_datagram_lost(tag);
+  static int lost_datagram(ngtcp2_conn*, std::uint64_t id, void* user_data) {
+    self(user_data).on_datagram_fate(id, false);
     return 0;
   }
 
@@ -192,6 +189,23 @@ void Connection::Impl::on_handshake_completed() {
     initial_dcid.reset();
   }
   handler.on_established(outcome->peer);
+}
+
+// The lowest bit of an id says that its packet was a large one; the others are the owner's tag.
+void Connection::Impl::on_datagram_fate(std::uint64_t id, bool arrived) {
+  const bool large = (id & 1) != 0;
+  if (!arrived) ++datagrams_lost;
+  if (large && arrived) black_hole.arrived();
+  if (large && !arrived) {
+    ngtcp2_conn_info info;
+    ngtcp2_conn_get_conn_info(conn.get(), &info);
+    // The smoothed one may have seen an outage, and be seconds.
+    const bool measured = info.min_rtt != UINT64_MAX;
+    black_hole.lost(base::from_ns(last_ts), base::Duration(measured ? info.min_rtt : 0));
+  }
+  const std::uint64_t tag = id >> 1;
+  if (tag == 0 || announced_close) return;
+  arrived ? handler.on_datagram_acked(tag) : handler.on_datagram_lost(tag);
 }
 
 void Connection::Impl::on_acknowledged(Stream& stream, std::size_t size) {

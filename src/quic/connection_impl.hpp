@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 
+#include "quic/black_hole.hpp"
 #include "quic/connection.hpp"
 #include "quic/streams.hpp"
 #include "quic/tls_session.hpp"
@@ -64,7 +65,11 @@ struct Connection::Impl {
   [[nodiscard]] ngtcp2_duration lateness() const;
   [[nodiscard]] bool may_use_streams() const { return established && phase == Phase::open; }
   [[nodiscard]] std::size_t room(const Stream& stream) const;
+  // The largest packet to send now, and the largest DATAGRAM that fits into one of such a size.
+  [[nodiscard]] std::size_t max_packet() const;
+  [[nodiscard]] std::size_t datagram_room(std::size_t packet) const;
   [[nodiscard]] std::size_t max_datagram() const;
+  void on_datagram_fate(std::uint64_t id, bool arrived);
 
   Config config;
   const bool server;
@@ -106,6 +111,7 @@ struct Connection::Impl {
 
   std::uint64_t packets_since_key_update = 0;
   Stats counters;  // the parts we count ourselves
+  BlackHole black_hole;
   std::uint64_t datagrams_lost = 0;
   std::uint64_t closed_stream_losses = 0;
 };

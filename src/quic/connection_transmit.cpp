@@ -12,6 +12,7 @@ namespace {
 
 // The most one UDP_SEGMENT send takes, less headers.
 constexpr std::size_t max_batch = 62 * 1024;
+constexpr std::size_t datagram_frame_head = 3;  // type and length
 
 }  // namespace
 
@@ -25,6 +26,7 @@ struct Connection::Impl::Writing {
   ngtcp2_path_storage storage;
   ngtcp2_pkt_info info{};
   ngtcp2_ssize size = 0;
+  std::size_t content = 0;      // octets of data and of their frames so far, about
   bool datagrams_over = false;  // none left, or the next one waits for another packet
   bool streams_over = false;    // the connection's window is used up
 };
@@ -44,6 +46,7 @@ Connection::Impl::Step Connection::Impl::write_stream(Writing& packet, Stream& s
                                            stream.id, pieces.vec.data(), pieces.count, packet.ts);
   if (taken >= 0) {
     const auto size = static_cast<std::size_t>(taken);
+    packet.content += size;
     stream.out.sent(size);
     if (last && size == pieces.size) stream.write_over = true;
     streams.update(stream);
@@ -89,11 +92,18 @@ Connection::Impl::Step Connection::Impl::write_datagram(Writing& packet) {
       data[pieces++] = {const_cast<std::uint8_t*>(part.data()), part.size()};
     }
   }
+  // Small ones share packets: the one that makes a packet large stands for it.
+  const std::size_t content = packet.content + item.header.size() + item.payload.size();
+  const bool large = content > datagram_room(BlackHole::floor);
   int accepted = 0;
-  const auto n = ngtcp2_conn_writev_datagram(
-      conn.get(), &packet.storage.path, &packet.info, packet.out.data(), packet.out.size(),
-      &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE, item.tag, data.data(), pieces, packet.ts);
-  if (accepted != 0) datagrams->done(DatagramSource::Fate::sent);
+  const auto n =
+      ngtcp2_conn_writev_datagram(conn.get(), &packet.storage.path, &packet.info, packet.out.data(),
+                                  packet.out.size(), &accepted, NGTCP2_WRITE_DATAGRAM_FLAG_MORE,
+                                  item.tag << 1 | (large ? 1 : 0), data.data(), pieces, packet.ts);
+  if (accepted != 0) {
+    packet.content = content + datagram_frame_head;
+    datagrams->done(DatagramSource::Fate::sent);
+  }
   if (n == NGTCP2_ERR_WRITE_MORE) return Step::go_on;
   if (n == NGTCP2_ERR_INVALID_ARGUMENT) {  // more than the peer's max_datagram_frame_size
     ++counters.datagrams_refused;
@@ -156,7 +166,8 @@ Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
   if (phase != Phase::open) return transmit_close(buffer, now);
   const std::size_t limit =
       std::min({buffer.size(), max_batch, ngtcp2_conn_get_send_quantum(conn.get())});
-  const std::size_t largest = config.max_udp_payload;
+  const bool capped = black_hole.capped(now);
+  const std::size_t largest = capped ? BlackHole::floor : config.max_udp_payload;
   bool probe = false;
   while (batch.size == 0 || limit - batch.size >= largest) {
     const base::MutableBytes out =

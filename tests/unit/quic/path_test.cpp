@@ -128,6 +128,41 @@ TEST(PathMtu, ProbesLeaveAlone) {
   EXPECT_GT(probes, 10u);
 }
 
+// A route changes, or a tunnel appears on it: what passed before vanishes, and nobody says so.
+TEST(PathMtu, ABlackHoleIsNoticed) {
+  for (const std::size_t piece : {std::size_t{1300}, std::size_t{640}}) {  // 640: two in a packet
+    Pair pair;
+    ASSERT_TRUE(pair.establish());
+    pair.idle(10s);
+    ASSERT_EQ(pair.client.connection->max_udp_payload(), 1452u);
+    pair.network.max_packet = 1250;
+    for (int i = 0; i < 10; ++i) {
+      for (std::size_t sent = 0; sent + piece <= 1300; sent += piece) {
+        pair.client.datagrams.push(base::Bytes(piece, 1));
+      }
+      pair.idle(100ms);
+    }
+    EXPECT_EQ(pair.client.connection->max_udp_payload(), 1200u) << piece;
+    const std::size_t before = pair.server.handler.datagrams.size();
+    pair.client.datagrams.push(base::Bytes(pair.client.connection->max_datagram(), 1));
+    pair.idle(1s);
+    EXPECT_EQ(pair.server.handler.datagrams.size(), before + 1) << piece;
+  }
+}
+
+// What a full queue drops at one moment, and what gets lost now and then, says nothing about sizes.
+TEST(PathMtu, LossesAreNoBlackHole) {
+  Pair pair(3);
+  ASSERT_TRUE(pair.establish());
+  pair.idle(10s);
+  pair.network.loss = 0.05;
+  for (int i = 0; i < 300; ++i) {
+    for (int burst = 0; burst < 4; ++burst) pair.client.datagrams.push(base::Bytes(1300, 1));
+    pair.idle(20ms);
+  }
+  EXPECT_EQ(pair.client.connection->max_udp_payload(), 1452u);
+}
+
 TEST(PathMtu, StaysWhenTold) {
   Pair pair;
   pair.client.config.pmtud = false;
