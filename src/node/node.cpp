@@ -534,7 +534,8 @@ Node::Slot* Node::create_session(const proto::SessionReady& ready, const base::S
   config.random = config_.random;
   config.cid_layout = config_.cid_layout;
   config.reset_key = reset_key_;
-  config.initial_rtt = std::chrono::microseconds(std::min(ready.relay_rtt_us(), 2'000'000U));
+  config.initial_rtt = std::min<base::Duration>(std::chrono::microseconds(ready.relay_rtt_us()),
+                                                timeouts::believable_rtt);
   config.version = config_.version;
   config.wake = [this, key = slot->key] { touch(key); };
   if (config_.direct_paths) {

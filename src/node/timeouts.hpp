@@ -43,6 +43,10 @@ inline constexpr base::Duration registration = 5s;
 inline constexpr base::Duration relay_lost = 60s;
 // And so long once an Intermediate has been asked for one: it gives the other end's uplink 15 s.
 inline constexpr base::Duration claim_answer = 20s;
+// A relay's round trip that measures more is a process that was stopped, or a network that was
+// away. A session that believed it would repeat its first lost packet after seconds only; one that
+// is too hopeful repeats too early, once.
+inline constexpr base::Duration believable_rtt = 500ms;
 // An Agent asked for a session and nobody answered.
 inline constexpr base::Duration open_session = 5s;
 // A flow that waits for an uplink that was up a moment ago, or is being dialled for the first time.
