@@ -212,6 +212,11 @@ void Node::receive(const base::Incoming& packet, base::Time now) {
   for (const auto& uplink : uplinks_) {
     if (uplink->may_be_reset(packet)) return uplink->receive(packet, now);
   }
+  for (const auto& [key, slot] : slots_) {
+    if (!slot->session->may_be_reset(packet)) continue;
+    if (!slot->session->receive_direct(packet, now)) break;
+    return touch(key);
+  }
   if (auto* reply = std::get_if<quic::Endpoint::Reply>(&verdict)) {
     if (replies_.size() >= max_replies) return;
     ++counters_.resets_sent;

@@ -133,6 +133,9 @@ class Session final : private quic::Handler {
   // A packet of this session's that came by UDP. False: from an address that no check has proven;
   // QUIC has not seen it.
   bool receive_direct(const base::Incoming& packet, base::Time now);
+  // RFC 9000 §10.3.1: a stateless reset carries no id of ours. Could this be one, on the path in
+  // use?
+  [[nodiscard]] bool may_be_reset(const base::Incoming& packet) const;
   [[nodiscard]] PathKind path_kind() const {
     return on_direct() ? PathKind::direct : PathKind::relay;
   }

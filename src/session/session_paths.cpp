@@ -122,6 +122,13 @@ bool Session::receive_direct(const base::Incoming& packet, base::Time now) {
   return true;
 }
 
+bool Session::may_be_reset(const base::Incoming& packet) const {
+  constexpr std::uint8_t long_header = 0x80;
+  const nat::Pair* const pair = direct_pair();
+  return pair != nullptr && packet.from == pair->remote && packet.socket == pair->socket &&
+         !packet.payload.empty() && (packet.payload[0] & long_header) == 0;
+}
+
 // --- what goes out
 
 base::Outgoing Session::transmit_probe(base::MutableBytes buffer) {
