@@ -55,7 +55,9 @@ void Peer::receive(const base::Incoming& packet, base::Time now) {
 
 void Peer::expire(base::Time now) {
   now_ = now;
-  if (connection_ && connection_->next_deadline() <= now) connection_->expire(now);
+  if (!connection_) return;
+  if (connection_->next_deadline() <= now) connection_->expire(now);
+  if (connection_->stalled(now)) fail("nothing is acknowledged any more");
 }
 
 base::Time Peer::next_deadline() const {

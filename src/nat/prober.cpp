@@ -190,6 +190,12 @@ void Prober::suspect(base::Time now) {
   if (used_ != 0) doubt(now);
 }
 
+void Prober::set_stalled(bool stalled, base::Time now) {
+  if (stalled_ == stalled) return;
+  stalled_ = stalled;
+  if (stalled && relay_available_) check_relay(now);
+}
+
 void Prober::doubt(base::Time now) {
   if (doubtful_) return;
   doubtful_ = true;
@@ -302,6 +308,7 @@ bool Prober::receive_relayed(const wire::stun::Message& message, base::Time now)
   if (relay_heard_sequence_ == 0 || newer(check->state.sequence, relay_heard_sequence_)) {
     relay_heard_sequence_ = check->state.sequence;
     if (check->state.doubt && used_ != 0) doubt(now);
+    if (check->state.doubt && used_ == 0) path_wanted_ = true;
   }
   Probe probe;
   probe.relay = true;
@@ -368,8 +375,9 @@ void Prober::send_check(Pair& pair, bool heartbeat, base::Time now) {
 void Prober::check_relay(base::Time now) {
   const auto transaction = make_transaction(config_.tag, *config_.random);
   std::array<std::uint8_t, max_check> buffer{};
-  const auto packet = write_request(buffer, transaction, config_.session,
-                                    {++sequence_, true, doubtful_}, 0, config_.our_key.expose());
+  const auto packet =
+      write_request(buffer, transaction, config_.session,
+                    {++sequence_, true, doubtful_ || stalled_}, 0, config_.our_key.expose());
   relay_.sent(transaction, true, false, now);
   Probe probe;
   probe.relay = true;
@@ -397,7 +405,7 @@ base::Time Prober::relay_heartbeat_at(base::Time now) const {
   if (!relay_available_) return base::never;
   if (!config_.controlling) {
     // Until the Agent has moved away it is told again and again.
-    return doubtful_ ? relay_.last_sent() + timeouts::heartbeat_active : base::never;
+    return doubtful_ || stalled_ ? relay_.last_sent() + timeouts::heartbeat_active : base::never;
   }
   if (relay_.missed() > 0) return relay_.last_sent() + timeouts::heartbeat_active;
   return relay_.last_sent() +

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "base/datagram.hpp"
@@ -90,6 +91,10 @@ class Prober {
   void rest(PairId id, base::Time now);
   // QUIC hears nothing on the pair in use.
   void suspect(base::Time now);
+  // Not controlling: QUIC needs another path, even on the relay; the peer is told until it has one.
+  void set_stalled(bool stalled, base::Time now);
+  // Controlling: true once when the peer needs another path although the relay is in use.
+  [[nodiscard]] bool take_path_request() { return std::exchange(path_wanted_, false); }
   // Something changed, here or there: a round is due.
   void refresh(base::Time now);
   // Openers and checks to every candidate, from `at` on. Not controlling: ignored when it comes too
@@ -153,6 +158,7 @@ class Prober {
   PairId last_pair_ = 0;
   PairId used_ = 0;
   bool doubtful_ = false;
+  bool stalled_ = false, path_wanted_ = false;
   bool relay_available_ = false;
   PathHealth relay_;
   std::uint32_t relay_heard_sequence_ = 0;

@@ -231,6 +231,7 @@ void Uplink::expire(base::Time now, base::WallTime wall) {
     end("nothing heard from " + name_ + " for " +
         std::to_string(timeouts::uplink_dead / std::chrono::seconds(1)) + " s");
   }
+  if (connection_ && connection_->stalled(now)) end(name_ + " acknowledges nothing any more");
   if (now >= renew_at_) end("this node's certificate was renewed");
   if (now >= state_deadline_) {
     switch (state_) {

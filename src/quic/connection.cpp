@@ -83,6 +83,13 @@ void Connection::Impl::note_path() {
   if (!announced_close) handler.on_path_changed(now_on);
 }
 
+void Connection::Impl::note_window() {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn.get(), &info);
+  const bool full = info.bytes_in_flight > 0 && info.bytes_in_flight + BlackHole::floor > info.cwnd;
+  stall.window(full, info.bytes_in_flight, base::from_ns(last_ts));
+}
+
 void Connection::Impl::after_input() {
   if (phase != Phase::open) return;
   if (ngtcp2_conn_get_handshake_completed(conn.get()) != 0 && tls) {
@@ -171,6 +178,7 @@ void Connection::receive(PathId path, Ecn ecn, base::BytesView datagram, base::T
   const int rv = ngtcp2_conn_read_pkt(impl.conn.get(), address.get(), &info, datagram.data(),
                                       datagram.size(), ts);
   if (rv != 0) impl.fail(rv);
+  impl.stall.heard();
   impl.stop_checks_due = impl.streams.count();
   impl.after_input();
 }
@@ -182,6 +190,7 @@ void Connection::expire(base::Time now) {
     if (now >= impl.over_at) impl.phase = Impl::Phase::finished;
     return;
   }
+  if (impl.phase == Impl::Phase::open) impl.note_window();
   if (ngtcp2_conn_get_expiry(impl.conn.get()) > ts) return;
   if (const int rv = ngtcp2_conn_handle_expiry(impl.conn.get(), ts); rv != 0) impl.fail(rv);
   impl.after_input();
@@ -193,8 +202,9 @@ base::Time Connection::next_deadline() const {
   if (impl.phase != Impl::Phase::open) return impl.over_at;
   ngtcp2_tstamp expiry = ngtcp2_conn_get_expiry(impl.conn.get());
   if (impl.stop_checks_due > 0) expiry = std::min(expiry, impl.last_ts + NGTCP2_MILLISECONDS);
-  if (expiry == UINT64_MAX) return base::never;
-  return base::from_ns(expiry + impl.lateness());
+  const base::Time stall = impl.stall.deadline(base::from_ns(impl.last_ts));
+  if (expiry == UINT64_MAX) return stall;
+  return std::min(base::from_ns(expiry + impl.lateness()), stall);
 }
 
 ngtcp2_duration Connection::Impl::lateness() const {
@@ -314,6 +324,8 @@ void Connection::set_urgent(StreamId id) {
 // --- datagrams and paths
 
 std::size_t Connection::max_datagram() const { return impl_->max_datagram(); }
+
+bool Connection::stalled(base::Time now) const { return impl_->stall.stalled(now); }
 
 PathId Connection::path() const { return impl_->current_path; }
 

@@ -238,6 +238,8 @@ class Connection {
   [[nodiscard]] Stats stats() const;
   // Something that the peer has to acknowledge is in flight.
   [[nodiscard]] bool expects_answer() const;
+  // The window is full and will never open again, although the peer is heard: see stall.hpp.
+  [[nodiscard]] bool stalled(base::Time now) const;
   [[nodiscard]] base::Duration pto() const;  // as in Stats, for less work
   // Largest UDP payload in use on the current path.
   [[nodiscard]] std::size_t max_udp_payload() const;

@@ -10,6 +10,7 @@
 
 #include "quic/black_hole.hpp"
 #include "quic/connection.hpp"
+#include "quic/stall.hpp"
 #include "quic/streams.hpp"
 #include "quic/tls_session.hpp"
 
@@ -60,6 +61,7 @@ struct Connection::Impl {
   void announce_close(CloseInfo info);
   void after_input();  // what ngtcp2 must not be asked inside its callbacks
   void note_path();
+  void note_window();
   [[nodiscard]] ngtcp2_tstamp stamp(base::Time now);
   // By how much a timer may be late.
   [[nodiscard]] ngtcp2_duration lateness() const;
@@ -112,6 +114,7 @@ struct Connection::Impl {
   std::uint64_t packets_since_key_update = 0;
   Stats counters;  // the parts we count ourselves
   BlackHole black_hole;
+  Stall stall;
   std::uint64_t datagrams_lost = 0;
   std::uint64_t closed_stream_losses = 0;
 };

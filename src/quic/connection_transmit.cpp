@@ -199,6 +199,7 @@ Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
   held_back = !established || streams.next_urgent() != nullptr ||
               streams.next_ordinary() != nullptr || next_datagram(item);
   note_path();
+  note_window();
   return batch;
 }
 

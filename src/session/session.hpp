@@ -267,6 +267,7 @@ class Session final : private quic::Handler {
   void receive_relayed_check(base::BytesView packet, base::Time now);
   void watch_paths(base::Time now);
   void choose_path(base::Time now);
+  void escape_stall(base::Time now);
   void move_to_pair(nat::PairId pair, base::Time now);
   void move_to_relay(base::Time now);
   void begin_round(base::Time now);
@@ -309,6 +310,7 @@ class Session final : private quic::Handler {
   proof::Lease direct_lease_;
   bool direct_was_suspended_ = false;           // and has not been tried since
   base::TokenBucket testimonies_{2, 20};        // a second, at once
+  base::Time may_rename_at_{};
   SwitchReason reason_ = SwitchReason::proven;  // of the move that is being made
   base::Time unanswered_since_ = base::never;   // directly sent, and nothing heard since
   std::deque<PathSwitch> switches_;

@@ -7,6 +7,7 @@
 //   DIRECT       | doubt here or at the peer, and the relay lives | RELAY, at once
 //                | another pair is clearly better                 | a validated move begins
 //                | doubt, and no relay lives                      | DIRECT, and hope
+//   RELAY        | QUIC is stalled here or at the peer            | RELAY, by a new name
 // The Agent moves (it is the QUIC client); the Connector follows what it hears.
 #include <algorithm>
 #include <ranges>
@@ -196,8 +197,24 @@ void Session::watch_paths(base::Time now) {
     unanswered_since_ = base::never;
     prober_->suspect(now);
   }
-  if (role_ == Role::agent) choose_path(now);
+  if (on_direct() && connection_->stalled(now)) prober_->suspect(now);
+  if (role_ == Role::agent) {
+    choose_path(now);
+  } else {
+    escape_stall(now);
+  }
   wake();
+}
+
+// A new name for the relay is a new path to QUIC, with a window of its own. The Agent has to send
+// the first packet on it.
+void Session::escape_stall(base::Time now) {
+  const bool stalled = connection_->stalled(now);
+  if (stalled && !on_direct() && now >= may_rename_at_) {
+    may_rename_at_ = now + timeouts::upgrade_gap;
+    relay_path_ = quic::PathId{++last_path_};
+  }
+  prober_->set_stalled(stalled, now);
 }
 
 void Session::choose_path(base::Time now) {
@@ -206,6 +223,10 @@ void Session::choose_path(base::Time now) {
     move_.reset();
   }
   if (on_direct() && prober_->doubtful() && prober_->relay_alive()) {
+    move_to_relay(now);
+  } else if (!on_direct() && now >= may_rename_at_ && relay_ != nullptr &&
+             (prober_->take_path_request() || connection_->stalled(now))) {
+    may_rename_at_ = now + timeouts::upgrade_gap;
     move_to_relay(now);
   } else if (!move_ && now >= may_upgrade_at_) {
     if (const nat::PairId pair = prober_->better(now)) move_to_pair(pair, now);
