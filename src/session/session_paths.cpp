@@ -255,9 +255,11 @@ void Session::move_to_pair(nat::PairId pair, base::Time now) {
 void Session::move_to_relay(base::Time now) {
   reason_ = SwitchReason::doubt;
   const quic::PathId label{++last_path_};
-  relay_path_ = label;
+  const quic::PathId before = std::exchange(relay_path_, label);
   if (const auto moved = connection_->migrate(label, quic::Connection::Migration::immediate, now);
       !moved) {
+    // What comes by the relay is still of the path in use, where that is the relay by its old name.
+    if (!on_direct()) relay_path_ = before;
     // No connection id is free, or a move is being validated: the next deadline tries again.
     may_upgrade_at_ = now + blocked_pause;
     return;
