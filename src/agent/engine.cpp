@@ -408,9 +408,7 @@ std::vector<FlowId> Engine::flows_on(Session& session) const {
 void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {
   notices_.push_back(node::session_closed(session, info));
   unused_since_.erase(&session);
-  for (const auto path : {session::PathKind::relay, session::PathKind::direct}) {
-    suspensions_asked_.erase({session.config().id, path});
-  }
+  forget_questions(session.config().id);
   const base::IncarnationId instance = session.config().peer_incarnation;
   for (const FlowId id : flows_on(session)) end(id, FlowEnd::session_lost, info.reason);
   for (auto& [value, flow] : flows_) {

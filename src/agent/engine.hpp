@@ -16,6 +16,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -37,7 +38,8 @@ class Handler : public session::FlowHandler {
  public:
   // The set of services, their ports or their health changed.
   virtual void on_services_changed() {}
-  // What a Connector or an Intermediate stated, or why it did not: the answer to ask_statements().
+  // What a Connector or an Intermediate stated, or why it did not: the answer to ask_ends() and
+  // ask_relay().
   virtual void on_statement(const base::SessionId& /*session*/, identity::Role /*from*/,
                             const std::string& /*nonce*/,
                             const base::Result<identity::SignedText>& /*statement*/) {}
@@ -79,16 +81,22 @@ class Engine final : private node::NodeOwner {
   void flow_datagram(FlowId id, base::BytesView payload);
 
   // --- proof (engine_proof.cpp)
-  // What this end has seen of the session, signed; the two others are asked for the same, and
-  // on_statement() follows for each that answers. Errors: no such session, or asked too often.
-  [[nodiscard]] base::Result<identity::SignedText> ask_statements(const base::SessionId& id,
-                                                                  const std::string& nonce,
-                                                                  base::Time now);
+  // What this end has seen of the session, signed; the Connector is asked for the same, and
+  // on_statement() follows when it answers.
+  [[nodiscard]] base::Result<identity::SignedText> ask_ends(const base::SessionId& id,
+                                                            const std::string& nonce,
+                                                            base::Time now);
+  // Asks the Intermediate that relays for the session; on_statement() follows.
+  [[nodiscard]] base::Status ask_relay(const base::SessionId& id, const std::string& nonce,
+                                       base::Time now);
   // Asks for that path of the session to be suspended, at all who handle its packets;
-  // on_suspended() follows. `service`: one that the policy lets this Agent do so for.
+  // on_suspended() follows. `service`: one that the policy lets this Agent do so for. One question
+  // for a path at a time.
   [[nodiscard]] base::Status ask_suspension(const base::SessionId& id, session::PathKind path,
                                             const std::string& service, base::Duration time,
                                             base::Time now);
+  // No answer to what was asked of the session will be taken any more.
+  void forget_questions(const base::SessionId& id);
 
   // --- operators
   [[nodiscard]] const Catalog& catalog() const { return catalog_; }
@@ -178,9 +186,13 @@ class Engine final : private node::NodeOwner {
   void on_session_closed(session::Session& session, const quic::CloseInfo& info) override;
 
   void on_relay_statement(const node::Uplink& uplink, const proof::v1::StatementReply& reply);
+  [[nodiscard]] base::Status send_to_relay(const base::SessionId& id,
+                                           const node::proto::Message& message);
   void on_relay_suspended(const node::Uplink& uplink, const proof::v1::SuspendReply& reply);
   // Was this asked for? Once.
   [[nodiscard]] bool take_suspension(const base::SessionId& id, session::PathKind path);
+  [[nodiscard]] bool take_statement(const base::SessionId& id, identity::Role from,
+                                    const std::string& nonce);
 
   [[nodiscard]] Flow* find(FlowId id);
   [[nodiscard]] Flow* find(const session::Session& session, session::StreamId stream);
@@ -222,6 +234,7 @@ class Engine final : private node::NodeOwner {
   std::vector<FlowId> to_start_;                  // their session has its direct path now
   std::map<session::Session*, base::Time> unused_since_;
   std::set<std::pair<base::SessionId, session::PathKind>> suspensions_asked_;
+  std::set<std::tuple<base::SessionId, identity::Role, std::string>> statements_asked_;
   std::deque<Ended> failures_;
   std::vector<node::Notice> notices_;
   base::TokenBucket failure_notices_{1, 20};  // a second, at once

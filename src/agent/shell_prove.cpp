@@ -1,5 +1,6 @@
 #include "agent/shell_prove.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 
@@ -45,7 +46,7 @@ Json to_json(const base::Result<identity::SignedText>& statement) {
 
 Proofs::Questions::iterator Proofs::add(const base::SessionId& session,
                                         const io::HttpReply& reply) {
-  questions_.push_back({session, reply, nullptr, {}, {}, {}, {}, {}});
+  questions_.push_back({session, reply, nullptr, {}, {}, {}, {}});
   const auto added = std::prev(questions_.end());
   added->timer = std::make_unique<io::Timer>(loop_, [this, added] { give_up(added); });
   added->timer->set(io::Loop::now() + patience);
@@ -55,38 +56,43 @@ Proofs::Questions::iterator Proofs::add(const base::SessionId& session,
 void Proofs::statements(const io::HttpRequest& request, const io::HttpReply& reply) {
   const auto session = session_of(request);
   const std::string nonce(request.param("nonce"));
-  if (!session || !proof::is_valid_nonce(nonce)) {
-    return refuse(reply, "expected ?session=HEX&nonce=TEXT");
+  const std::string_view of = request.param("of");
+  if (!session || !proof::is_valid_nonce(nonce) || (of != "ends" && of != "intermediate")) {
+    return refuse(reply, "expected ?session=HEX&nonce=TEXT&of=ends|intermediate");
+  }
+  const base::Time now = io::Loop::now();
+  engine_.set_now(now);
+  std::optional<Statement> own;
+  if (of == "ends") {
+    own = engine_.ask_ends(*session, nonce, now);
+    if (!*own) return refuse(reply, own->error().message());
+  } else if (const auto asked = engine_.ask_relay(*session, nonce, now); !asked) {
+    return refuse(reply, asked.error().message());
   }
   const auto question = add(*session, reply);
   question->nonce = nonce;
-  const base::Time now = io::Loop::now();
-  engine_.set_now(now);
-  question->agent = engine_.ask_statements(*session, nonce, now);
-  if (!*question->agent) {
-    refuse(reply, question->agent->error().message());
-    questions_.erase(question);
-  }
+  question->agent = std::move(own);
   pump_.pump();
 }
 
 void Proofs::on_statement(const base::SessionId& session, identity::Role from,
-                          const std::string& nonce,
-                          const base::Result<identity::SignedText>& statement) {
-  for (auto it = questions_.begin(); it != questions_.end(); ++it) {
-    if (it->session != session || it->nonce != nonce || it->path) continue;
-    auto& place = from == identity::Role::connector ? it->connector : it->intermediate;
-    if (place) continue;  // an older question with the same nonce
-    place = statement;
-    if (it->connector && it->intermediate && it->agent) answer(it);
-    return;
-  }
+                          const std::string& nonce, const Statement& statement) {
+  const bool from_end = from == identity::Role::connector;
+  const auto question = std::ranges::find_if(questions_, [&](const Question& q) {
+    return q.session == session && q.nonce == nonce && !q.path && q.agent.has_value() == from_end;
+  });
+  if (question == questions_.end()) return;
+  question->other = statement;
+  answer(question);
 }
 
 void Proofs::answer(Questions::iterator question) {
-  send(question->reply, {{"agent", to_json(*question->agent)},
-                         {"connector", to_json(*question->connector)},
-                         {"intermediate", to_json(*question->intermediate)}});
+  if (question->agent) {
+    send(question->reply,
+         {{"agent", to_json(*question->agent)}, {"connector", to_json(*question->other)}});
+  } else {
+    send(question->reply, {{"intermediate", to_json(*question->other)}});
+  }
   questions_.erase(question);
 }
 
@@ -127,13 +133,13 @@ void Proofs::on_suspended(const base::SessionId& session, PathKind path,
 void Proofs::give_up(Questions::iterator question) {
   const auto late =
       base::fail(base::ErrorCode::timed_out, "no answer within 5 s (is its version older?)");
+  engine_.forget_questions(question->session);
   if (question->path) {
     send(question->reply, {{"error", late.value().message()}});
     questions_.erase(question);
     return;
   }
-  if (!question->connector) question->connector = Statement(late);
-  if (!question->intermediate) question->intermediate = Statement(late);
+  question->other = Statement(late);
   answer(question);
 }
 

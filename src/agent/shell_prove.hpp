@@ -1,9 +1,9 @@
 // The Agent's part of `ztna prove`, on the control socket:
 //
-//   GET  /v1/prove/statements?session=HEX&nonce=N
-//        {"agent": S, "connector": S, "intermediate": S}; S is {"text", "signature", "certificate"}
-//        (octets in hexadecimal; src/proof/statement.hpp) or {"error"}. The two others' are those
-//        of the live connections: the Agent has compared the certificates.
+//   GET  /v1/prove/statements?session=HEX&nonce=N&of=ends|intermediate
+//        {"agent": S, "connector": S} or {"intermediate": S}; S is {"text", "signature",
+//        "certificate"} (octets in hexadecimal; src/proof/statement.hpp) or {"error"}. Others' are
+//        those of the live connections: the Agent has compared the certificates.
 //   POST /v1/prove/suspend?session=HEX&service=NAME&path=relay|direct&ms=N
 //        {"ms"}: for so long, from now; or {"error"}
 //
@@ -44,7 +44,7 @@ class Proofs {
     io::HttpReply reply;
     std::unique_ptr<io::Timer> timer;
     std::string nonce;  // of statements
-    std::optional<Statement> agent, connector, intermediate;
+    std::optional<Statement> agent, other;
     std::optional<session::PathKind> path;  // of a suspension
   };
   using Questions = std::list<Question>;

@@ -13,6 +13,13 @@ using session::Session;
 using session::StreamId;
 namespace proto = node::proto;
 
+namespace {
+
+constexpr std::string_view asked_too_often = "asked too often, try again in a while";
+constexpr std::size_t max_allowances = 1024;  // remembered before the idle ones are forgotten
+
+}  // namespace
+
 Engine::Engine(EngineConfig config, Handler& handler, base::WallReference wall)
     : config_(std::move(config)), handler_(handler), wall_(wall) {
   for (const ServiceConfig& service : config_.services) {
@@ -99,18 +106,43 @@ void Engine::on_path_switched(Session& session, const session::PathSwitch& chang
 
 void Engine::on_control_message(Session& session, const session::v1::SessionMessage& message) {
   if (message.has_statement_request()) {
-    const std::string& nonce = message.statement_request().nonce();
-    session::v1::SessionMessage reply;
-    *reply.mutable_statement_reply() =
-        node::to_reply(nonce, node::witness(session, nonce, wall_.now(now_), now_));
-    session.send_control(reply);
+    state(session, message.statement_request().nonce());
   } else if (message.has_suspend_direct()) {
     suspend_direct(session, message.suspend_direct());
   }
 }
 
+proof::Allowance& Engine::allowance_of(const Session& session) {
+  if (allowances_.size() > max_allowances) {
+    std::erase_if(allowances_, [this](const auto& entry) { return entry.second.idle(now_); });
+  }
+  return allowances_[session.peer()->name];
+}
+
+void Engine::state(Session& session, const std::string& nonce) {
+  base::Result<identity::SignedText> said =
+      base::fail(base::ErrorCode::exhausted, std::string(asked_too_often));
+  if (allowance_of(session).statements.take(1, now_)) {
+    said = node::witness(session, nonce, wall_.now(now_), now_);
+  }
+  session::v1::SessionMessage reply;
+  *reply.mutable_statement_reply() = node::to_reply(nonce, said);
+  session.send_control(reply);
+}
+
+// Who asks too often is not on record either: that log is not for him to fill.
 void Engine::suspend_direct(Session& session, const proof::v1::SuspendRequest& request) {
-  const policy::Decision decision = config_.policy->may_suspend(*session.peer(), request.service());
+  session::v1::SessionMessage message;
+  proof::v1::SuspendReply& reply = *message.mutable_suspend_reply();
+  if (!allowance_of(session).suspensions.take(1, now_)) {
+    reply.set_refusal(std::string(asked_too_often));
+    session.send_control(message);
+    return;
+  }
+  policy::Decision decision = config_.policy->may_suspend(*session.peer(), request.service());
+  if (decision.allowed && !services_.contains(request.service())) {
+    decision = {false, "this Connector has no such service"};
+  }
   policy::AuditRecord record;
   record.time = wall_.now(now_);
   record.event = policy::AuditEvent::suspend;
@@ -121,20 +153,19 @@ void Engine::suspend_direct(Session& session, const proof::v1::SuspendRequest& r
   record.allowed = decision.allowed;
   record.rule = decision.rule;
   record.path = "DIRECT";
-  session::v1::SessionMessage reply;
   if (!decision.allowed) {
-    reply.mutable_suspend_reply()->set_refusal("policy: " + decision.rule);
+    reply.set_refusal("policy: " + decision.rule);
   } else if (const auto granted =
                  session.suspend_direct(std::chrono::milliseconds(request.ms()), now_)) {
     record.duration = *granted;
-    reply.mutable_suspend_reply()->set_ms(
+    reply.set_ms(
         static_cast<std::uint32_t>(std::chrono::ceil<std::chrono::milliseconds>(*granted).count()));
   } else {
     record.reason = granted.error().message();
-    reply.mutable_suspend_reply()->set_refusal(record.reason);
+    reply.set_refusal(record.reason);
   }
   audit_.push_back(std::move(record));
-  session.send_control(reply);
+  session.send_control(message);
 }
 
 void Engine::on_session_closed(Session& session, const quic::CloseInfo& info) {

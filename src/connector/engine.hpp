@@ -132,7 +132,9 @@ class Engine final : private node::NodeOwner {
   [[nodiscard]] Flow* find(FlowId id);
   [[nodiscard]] FlowId id_of(const session::Session& session, session::StreamId stream) const;
   void send_offer(node::Uplink& uplink);
+  void state(session::Session& session, const std::string& nonce);
   void suspend_direct(session::Session& session, const proof::v1::SuspendRequest& request);
+  [[nodiscard]] proof::Allowance& allowance_of(const session::Session& session);
   void end(FlowId id, FlowEnd why, const std::string& text, bool tell_shell);
   void audit_flow(const Flow& flow, FlowId id, const policy::Decision& decision);
 
@@ -144,6 +146,7 @@ class Engine final : private node::NodeOwner {
   std::unordered_map<std::uint64_t, Flow> flows_;
   std::map<StreamKey, FlowId> by_stream_;
   std::uint64_t last_flow_ = 0;
+  std::map<std::string, proof::Allowance> allowances_;  // by Agent's name
   std::vector<policy::AuditRecord> audit_;
   std::vector<node::Notice> notices_;
   Counters counters_;

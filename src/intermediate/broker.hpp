@@ -130,7 +130,6 @@ class Broker {
     std::uint64_t checks = 0;     // STUN, not among `packets`
     std::uint64_t suspended = 0;  // packets not relayed during a lease
     proof::Lease lease;
-    base::TokenBucket testimonies{2, 20};  // statements a second, at once
     [[nodiscard]] Leg* leg_of(const Peer& peer) {
       return agent.is(peer) ? &agent : connector.is(peer) ? &connector : nullptr;
     }
@@ -162,6 +161,9 @@ class Broker {
   [[nodiscard]] bool may_relay(Session& session, std::size_t size, bool check, base::Time now);
   // The session, if this peer is one of its ends; else null, and `refusal` says why.
   Session* owned(Peer& peer, const std::string& id, std::string_view what, std::string& refusal);
+  [[nodiscard]] std::string grant(Session& session, const Peer& agent,
+                                  const proof::v1::SuspendRequest& request,
+                                  proof::v1::SuspendReply& reply, base::Time now);
   void bind(Session& session, Leg& leg, Peer& peer);
   void unbind(Leg& leg);
   void announce(Session& session, Leg& leg, std::uint64_t request);

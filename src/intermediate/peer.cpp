@@ -21,7 +21,7 @@ Peer::Peer(PeerKey key, PeerHandler& handler, quic::Endpoint& endpoint, relay::P
     : key_(key),
       handler_(handler),
       endpoint_(endpoint),
-      allowance_(messages_per_second, message_burst),
+      messages_(messages_per_second, message_burst),
       queue_(pool, relay_counters, wire::RelayPairNumbers::of_intermediate()) {}
 
 Peer::~Peer() {
@@ -164,7 +164,7 @@ void Peer::on_stream_data(quic::StreamId id, base::BytesView data, bool fin) {
   reader_.feed(data);
   while (const auto payload = reader_.next()) {
     const std::size_t cost = 1 + payload->size() / 1024;
-    if (!allowance_.take(static_cast<double>(cost), now_)) {
+    if (!messages_.take(static_cast<double>(cost), now_)) {
       return fail("too many control messages");
     }
     proto::Message message;

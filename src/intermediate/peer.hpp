@@ -14,6 +14,7 @@
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
 #include "base/token_bucket.hpp"
+#include "proof/lease.hpp"
 #include "quic/connection.hpp"
 #include "quic/endpoint.hpp"
 #include "relay/fair_queue.hpp"
@@ -112,9 +113,11 @@ class Peer final : private quic::Handler {
   [[nodiscard]] const base::IncarnationId& incarnation() const { return incarnation_; }
   [[nodiscard]] std::uint32_t uplink() const { return uplink_; }
   [[nodiscard]] const base::Address& address() const { return current_.remote; }
-  // Where its first packet came from.
   // What it was met with; a reload gives others to new connections.
   [[nodiscard]] const identity::Credentials& credentials() const { return *credentials_; }
+  // Of statements and suspensions.
+  [[nodiscard]] proof::Allowance& allowance() { return allowance_; }
+  // Where its first packet came from.
   [[nodiscard]] const base::Address& origin() const { return origin_; }
   [[nodiscard]] base::Time accepted_at() const { return accepted_at_; }
   [[nodiscard]] base::Time last_heard() const { return last_heard_; }
@@ -170,7 +173,8 @@ class Peer final : private quic::Handler {
   quic::StreamId control_ = -1;
   wire::MessageReader reader_;
   wire::MessageWriter writer_;
-  base::TokenBucket allowance_;  // of messages from the peer
+  base::TokenBucket messages_;  // from the peer
+  proof::Allowance allowance_;
 
   std::unordered_map<std::uint32_t, base::SessionId> channels_;
   std::uint32_t last_channel_ = 0;

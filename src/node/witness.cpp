@@ -1,11 +1,10 @@
 #include "node/witness.hpp"
 
-#include <algorithm>
-
 namespace ztna::node {
 
-base::Result<identity::SignedText> witness(session::Session& session, const std::string& nonce,
-                                           base::WallTime wall, base::Time now) {
+base::Result<identity::SignedText> witness(const session::Session& session,
+                                           const std::string& nonce, base::WallTime wall,
+                                           base::Time now) {
   if (!proof::is_valid_nonce(nonce)) {
     return base::fail(base::ErrorCode::invalid_argument, "the nonce is malformed");
   }
@@ -28,7 +27,7 @@ base::Result<identity::SignedText> witness(session::Session& session, const std:
 proof::v1::StatementReply to_reply(const std::string& nonce,
                                    const base::Result<identity::SignedText>& said) {
   proof::v1::StatementReply reply;
-  reply.set_nonce(nonce);
+  if (proof::is_valid_nonce(nonce)) reply.set_nonce(nonce);
   if (!said) {
     reply.set_refusal(said.error().message());
     return reply;
@@ -57,8 +56,10 @@ base::Result<identity::SignedText> from_reply(const proof::v1::StatementReply& r
   identity::SignedText text{reply.text(), octets(reply.signature()), octets(reply.certificate())};
   const auto statement = proof::open(text);
   if (!statement) return tl::unexpected(statement.error());
-  // The name of a public certificate's holder is what each end calls it.
-  const bool named = peer.role == identity::Role::intermediate || statement->node == peer.uri();
+  // The holder of a public certificate is known by a host name, and each calls it by another.
+  const bool is_public =
+      peer.role == identity::Role::intermediate && !identity::is_valid_name(peer.name);
+  const bool named = is_public || statement->node == peer.uri();
   if (statement->role != peer.role || !named) {
     return base::fail(base::ErrorCode::unauthenticated,
                       "the statement is in the name of " + statement->node, peer.uri());

@@ -12,7 +12,7 @@ namespace ztna::node {
 
 // The statement of this end, signed with the certificate that the session was made with. Errors are
 // for who asked.
-[[nodiscard]] base::Result<identity::SignedText> witness(session::Session& session,
+[[nodiscard]] base::Result<identity::SignedText> witness(const session::Session& session,
                                                          const std::string& nonce,
                                                          base::WallTime wall, base::Time now);
 

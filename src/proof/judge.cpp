@@ -31,19 +31,22 @@ tl::unexpected<base::Error> refuse(Step step, const std::string& node, const std
 
 // --- are these statements of the three, about the one session?
 
-base::Result<Statement> open_one(const identity::SignedText& text, Role role, Step step,
-                                 const Report& report, const identity::Roots* roots) {
+base::Result<Statement> open_one(const identity::SignedText& text, Role role,
+                                 const std::string& nonce, Step step, const Report& report,
+                                 const identity::Roots* roots) {
   auto statement = open(text);
   if (!statement) return refuse(step, {}, statement.error().message());
   const std::string& node = statement->node;
   if (statement->role != role) {
     return refuse(step, node, "it is not by the " + std::string(identity::to_string(role)));
   }
-  if (statement->nonce != report.nonce) return refuse(step, node, "it answers another question");
+  if (statement->nonce != nonce) return refuse(step, node, "it answers another question");
   if (roots == nullptr) return statement;
   const auto signer = roots->identify(text.certificate, statement->at);
   if (!signer) return refuse(step, node, signer.error().message());
-  if (signer->uri() != node) return refuse(step, node, "it is signed by " + signer->uri());
+  if (signer->uri() != node || signer->role != role) {
+    return refuse(step, node, "it is signed by " + signer->uri());
+  }
   if (role == Role::connector && !signer->may_serve(report.service)) {
     return refuse(step, node, "its certificate does not name the service " + report.service);
   }
@@ -57,11 +60,18 @@ bool same_session(const Statement& a, const Statement& b) {
 base::Result<Seen> open_all(const Snapshot& snapshot, const Report& report,
                             const identity::Roots* roots) {
   const Step step = snapshot.step;
-  auto agent = open_one(snapshot.agent, Role::agent, step, report, roots);
+  const std::string first = first_nonce(report.nonce, step);
+  const bool relay_first = intermediate_first(step);
+  const std::string of_ends =
+      relay_first ? second_nonce(first, {snapshot.intermediate.signature}) : first;
+  const std::string of_relay =
+      relay_first ? first
+                  : second_nonce(first, {snapshot.agent.signature, snapshot.connector.signature});
+  auto agent = open_one(snapshot.agent, Role::agent, of_ends, step, report, roots);
   if (!agent) return tl::unexpected(agent.error());
-  auto connector = open_one(snapshot.connector, Role::connector, step, report, roots);
+  auto connector = open_one(snapshot.connector, Role::connector, of_ends, step, report, roots);
   if (!connector) return tl::unexpected(connector.error());
-  auto relay = open_one(snapshot.intermediate, Role::intermediate, step, report, roots);
+  auto relay = open_one(snapshot.intermediate, Role::intermediate, of_relay, step, report, roots);
   if (!relay) return tl::unexpected(relay.error());
   if (!same_session(*agent, *connector) || !same_session(*agent, *relay)) {
     return refuse(step, agent->node, "the three speak of different sessions");
@@ -80,13 +90,13 @@ bool follows(const Statement& before, const Statement& after) {
   if (to_ms(after.at) < to_ms(before.at) || before.node != after.node) return false;
   if (before.relay) {
     return after.relay->packets >= before.relay->packets &&
+           after.relay->checks >= before.relay->checks &&
            after.relay->dropped >= before.relay->dropped;
   }
   const EndCounts& a = before.end->counts;
   const EndCounts& b = after.end->counts;
-  return before.end->binding == after.end->binding && b.direct_sent >= a.direct_sent &&
-         b.direct_received >= a.direct_received && b.relay_sent >= a.relay_sent &&
-         b.relay_received >= a.relay_received;
+  return b.direct_sent >= a.direct_sent && b.direct_received >= a.direct_received &&
+         b.relay_sent >= a.relay_sent && b.relay_received >= a.relay_received;
 }
 
 base::Result<Steps> open_steps(const Report& report, const identity::Roots* roots) {
@@ -121,7 +131,7 @@ base::Result<Steps> open_steps(const Report& report, const identity::Roots* root
 // How far the counters moved between two steps.
 struct Moved {
   EndCounts agent, connector;
-  std::uint64_t relayed = 0;
+  std::uint64_t relayed = 0, checks = 0;
 };
 
 EndCounts difference(const EndCounts& a, const EndCounts& b) {
@@ -133,7 +143,8 @@ EndCounts difference(const EndCounts& a, const EndCounts& b) {
 Moved moved(const Seen& a, const Seen& b) {
   return {difference(a.agent.end->counts, b.agent.end->counts),
           difference(a.connector.end->counts, b.connector.end->counts),
-          b.intermediate.relay->packets - a.intermediate.relay->packets};
+          b.intermediate.relay->packets - a.intermediate.relay->packets,
+          b.intermediate.relay->checks - a.intermediate.relay->checks};
 }
 
 bool both_on(const Seen& seen, std::string_view path) {
@@ -159,17 +170,17 @@ std::string sent_and_received(std::uint64_t sent, std::uint64_t received) {
   return "sent " + std::to_string(sent) + " and received " + std::to_string(received);
 }
 
-std::string describe(const Seen& seen, const Moved& m, std::uint64_t questions) {
-  return std::to_string(questions) + " questions answered; directly " + name_of(seen.agent.node) +
-         " " + sent_and_received(m.agent.direct_sent, m.agent.direct_received) + " packets, " +
+std::string describe(const Seen& seen, const Moved& m, std::uint64_t wanted) {
+  return "directly, " + std::to_string(wanted) + " wanted: " + name_of(seen.agent.node) + " " +
+         sent_and_received(m.agent.direct_sent, m.agent.direct_received) + " packets, " +
          name_of(seen.connector.node) + " " +
          sent_and_received(m.connector.direct_sent, m.connector.direct_received) + "; " +
-         name_of(seen.intermediate.node) + " relayed " + std::to_string(m.relayed);
+         name_of(seen.intermediate.node) + " relayed " + std::to_string(m.relayed) + " and " +
+         std::to_string(m.checks) + " checks";
 }
 
-std::string describe_relayed(const Seen& seen, const Moved& m, std::uint64_t questions) {
-  return std::to_string(questions) + " questions answered; by the relay " +
-         name_of(seen.agent.node) + " " +
+std::string describe_relayed(const Seen& seen, const Moved& m, std::uint64_t wanted) {
+  return "by the relay, " + std::to_string(wanted) + " wanted: " + name_of(seen.agent.node) + " " +
          sent_and_received(m.agent.relay_sent, m.agent.relay_received) + " packets, " +
          name_of(seen.connector.node) + " " +
          sent_and_received(m.connector.relay_sent, m.connector.relay_received) + "; directly " +
@@ -274,6 +285,12 @@ const std::vector<std::string>& cannot_exclude() {
       "The address of a direct path may belong to a forwarder of somebody's: which cables lie "
       "behind it, no end can see.",
       "Received packets are counted by the address they came from, before they are decrypted.",
+      "Whether a certificate was valid is judged at the time that its holder states, and whether "
+      "it "
+      "has been revoked is not known here.",
+      "Checks (STUN) pass a suspended relay, 8 KiB a second: two ends that conspire could hide "
+      "octets "
+      "in them.",
       "It tells of these seconds, and of this session alone.",
   };
   return sentences;

@@ -1,5 +1,6 @@
 // Suspending a path of one session for a few seconds, so that people can see what the other does
-// alone. A lease ends by itself, whatever becomes of who asked for it. Pure; one owner, one thread.
+// alone. A lease ends by itself, whatever becomes of who asked for it, and is given seldom. Pure;
+// one owner, one thread.
 #pragma once
 
 #include "base/result.hpp"
@@ -11,10 +12,19 @@ namespace ztna::proof {
 // The longest one. Shorter than anything gives up for: a session's idle time-out is 60 s.
 inline constexpr base::Duration max_lease = std::chrono::seconds(10);
 
+// What one asker may cost, whatever sessions he asks about.
+struct Allowance {
+  base::TokenBucket suspensions{1.0 / 15, 4};  // a second, at once; refused ones count too
+  base::TokenBucket statements{2, 20};
+  [[nodiscard]] bool idle(base::Time now) const {
+    return suspensions.idle(now) && statements.idle(now);
+  }
+};
+
 class Lease {
  public:
-  // From now on, for the time that is returned: `wanted`, or the longest. `exhausted` after four in
-  // a row: another one every 15 s. A new one takes the place of one that still runs.
+  // From now on, for the time that is returned: `wanted`, or the longest. A new one takes the place
+  // of one that still runs.
   [[nodiscard]] base::Result<base::Duration> ask(base::Duration wanted, base::Time now);
   // Somebody else has granted it.
   void set(base::Time until) { until_ = until; }
@@ -24,7 +34,6 @@ class Lease {
 
  private:
   base::Time until_{};
-  base::TokenBucket allowance_{1.0 / 15, 4};
 };
 
 }  // namespace ztna::proof

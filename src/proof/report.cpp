@@ -9,6 +9,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view format = "ztna-proof/1";
+constexpr std::size_t nonce_octets = 16;  // of signatures
 
 base::Error malformed(const std::string& what) {
   return {base::ErrorCode::invalid_argument, "not a report of ztna prove: " + what, {}, {}};
@@ -57,6 +58,25 @@ std::string_view to_string(Step step) {
   return "unknown";
 }
 
+bool intermediate_first(Step step) {
+  return step != Step::after_traffic && step != Step::after_relay_suspended &&
+         step != Step::after_direct_suspended;
+}
+
+std::string first_nonce(const std::string& run, Step step) {
+  return run + "." + std::to_string(static_cast<int>(step));
+}
+
+std::string second_nonce(const std::string& first, const std::vector<base::Bytes>& signatures) {
+  // The ends of signatures: nobody has them before they are made.
+  std::string nonce = first + ".";
+  const std::size_t share = nonce_octets / std::max<std::size_t>(signatures.size(), 1);
+  for (const base::Bytes& signature : signatures) {
+    nonce += base::to_hex(base::BytesView(signature).last(std::min(share, signature.size())));
+  }
+  return nonce;
+}
+
 std::string to_json(const Report& report, const std::string& verdict) {
   Json snapshots = Json::array();
   for (const Snapshot& s : report.snapshots) {
@@ -84,7 +104,9 @@ base::Result<Report> parse_report(std::string_view text) {
   try {
     report.service = json.at("service").get<std::string>();
     report.nonce = json.at("nonce").get<std::string>();
-    report.packets = json.at("packets").get<std::uint64_t>();
+    const Json& packets = json.at("packets");
+    if (!packets.is_number_unsigned()) return tl::unexpected(malformed("packets is not a count"));
+    report.packets = packets.get<std::uint64_t>();
     report.failures = json.at("failures").get<std::vector<std::string>>();
     for (const Json& snapshot : json.at("snapshots")) {
       report.snapshots.push_back(snapshot_of(snapshot));

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "identity/signed_text.hpp"
 
@@ -30,6 +32,15 @@ inline constexpr std::array all_steps = {Step::start,
                                          Step::after_direct_suspended,
                                          Step::returned};
 [[nodiscard]] std::string_view to_string(Step step);
+
+// In what order the three are asked at a step: what begins is stated by the Intermediate first,
+// what is over by the ends first, so that what it relayed between two steps encloses what they
+// sent. Who comes second is asked with a nonce that did not exist before the first's signature.
+[[nodiscard]] bool intermediate_first(Step step);
+// `run`: Report::nonce, 1 to 20 characters.
+[[nodiscard]] std::string first_nonce(const std::string& run, Step step);
+[[nodiscard]] std::string second_nonce(const std::string& first,
+                                       const std::vector<base::Bytes>& signatures);
 
 struct Snapshot {
   Step step = Step::start;

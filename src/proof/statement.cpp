@@ -12,13 +12,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view format = "ztna-statement/1";
+constexpr std::uint64_t max_time_ms = 253'402'300'800'000;  // the year 10000
 
 base::Error malformed(const std::string& what) {
   return {base::ErrorCode::invalid_argument, "not a statement: " + what, {}, {}};
 }
 
+// Throws what nlohmann-json throws, also for numbers that are negative or broken.
 std::uint64_t number(const Json& object, const char* key) {
-  return object.at(key).get<std::uint64_t>();
+  const Json& value = object.at(key);
+  if (!value.is_number_unsigned()) throw Json::other_error::create(501, "not a count", nullptr);
+  return value.get<std::uint64_t>();
 }
 
 Json to_json(const EndView& end) {
@@ -65,7 +69,7 @@ Statement read(const Json& json) {
   if (role) s.role = *role;
   s.node = json.at("node").get<std::string>();
   s.nonce = json.at("nonce").get<std::string>();
-  const auto ms = json.at("time_ms").get<std::int64_t>();
+  const auto ms = static_cast<std::int64_t>(number(json, "time_ms") % max_time_ms);
   s.at = {ms / 1000, static_cast<std::uint16_t>(ms % 1000)};
   s.session = json.at("session").get<std::string>();
   s.agent = json.at("agent").get<std::string>();

@@ -106,11 +106,13 @@ void Connection::Impl::after_input() {
 
 std::size_t Connection::Impl::room(const Stream& stream) const {
   // Twice what is on its way, so that the buffer never limits the rate: on a long line a window is
-  // more than what a short one needs.
+  // more than what a short one needs. Not more than what all streams together may hold.
   const std::size_t used = stream.out.size();
-  const std::size_t limit =
-      std::clamp<std::size_t>(2 * (used - stream.out.unsent()), config.send_buffer,
-                              std::max<std::size_t>(config.send_buffer, config.max_stream_window));
+  std::size_t limit = config.send_buffer;
+  if (streams.held() < config.max_connection_window) {
+    limit = std::clamp<std::size_t>(2 * (used - stream.out.unsent()), limit,
+                                    std::max<std::size_t>(limit, config.max_stream_window));
+  }
   return used < limit ? limit - used : 0;
 }
 

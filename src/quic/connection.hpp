@@ -65,7 +65,8 @@ struct Config {
   std::uint64_t max_stream_window = 8 << 20;  // and what it may grow to
   std::uint64_t connection_window = 1 << 20;
   std::uint64_t max_connection_window = 16 << 20;  // bounds the peer's congestion window too
-  // Unacknowledged octets a stream may hold; on long lines more, up to max_stream_window.
+  // Unacknowledged octets a stream may hold; on long lines more, up to max_stream_window, while all
+  // streams together hold less than max_connection_window.
   std::size_t send_buffer = 1 << 20;
   bool pmtud = true;
   std::uint16_t max_udp_payload = 1452;  // the largest packet to try; ≥ 1200

@@ -60,6 +60,8 @@ class Streams {
   // `stream` has had its packet.
   void rotate(Stream& stream);
 
+  // Octets of all buffers, by whole chunks.
+  [[nodiscard]] std::size_t held() const { return pool_.in_use() * chunk_size; }
   [[nodiscard]] std::size_t count() const { return all_.size(); }
   // Every stream in turn; count() must not be 0.
   [[nodiscard]] Stream& next_in_turn();

@@ -15,7 +15,6 @@
 
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
-#include "base/token_bucket.hpp"
 #include "identity/principal.hpp"
 #include "nat/prober.hpp"
 #include "proof/lease.hpp"
@@ -155,11 +154,10 @@ class Session final : private quic::Handler {
   // As the peer has granted it.
   void direct_suspended_until(base::Time until);
   [[nodiscard]] bool direct_suspended(base::Time now) const;
-  // What this end has seen, for a statement. `nonce`: a valid one. `exhausted` when asked more than
-  // twice a second for long.
-  [[nodiscard]] base::Result<proof::EndView> testify(std::string_view nonce, base::Time now);
-  // Dropped unless the session is ready.
-  void send_control(const v1::SessionMessage& message);
+  // What this end has seen, for a statement. `nonce`: a valid one.
+  [[nodiscard]] base::Result<proof::EndView> testify(std::string_view nonce, base::Time now) const;
+  // False: dropped; the session is not ready, or its peer does not read what it is told.
+  bool send_control(const v1::SessionMessage& message);
 
   // --- engine
   // A packet that came by this session's relay channel.
@@ -308,8 +306,7 @@ class Session final : private quic::Handler {
   std::optional<Move> move_;  // a validated migration under way
   base::Time may_upgrade_at_{};
   proof::Lease direct_lease_;
-  bool direct_was_suspended_ = false;           // and has not been tried since
-  base::TokenBucket testimonies_{2, 20};        // a second, at once
+  bool direct_was_suspended_ = false;  // and has not been tried since
   base::Time may_rename_at_{};
   SwitchReason reason_ = SwitchReason::proven;  // of the move that is being made
   base::Time unanswered_since_ = base::never;   // directly sent, and nothing heard since

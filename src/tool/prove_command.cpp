@@ -32,7 +32,7 @@ struct ProveOptions {
 constexpr base::Duration patience = 40s;
 
 std::string make_nonce(base::Random& random) {
-  std::array<std::uint8_t, 16> octets{};
+  std::array<std::uint8_t, 8> octets{};
   random.fill(octets);
   return base::to_hex(octets);
 }

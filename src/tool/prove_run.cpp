@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "io/http_client.hpp"
+#include "proof/lease.hpp"
 #include "proof/statement.hpp"
 #include "tool/status_format.hpp"
 #include "tool/status_json.hpp"
@@ -27,7 +28,6 @@ constexpr Duration between_questions = 100ms;
 constexpr Duration return_patience = 30s;
 // For the end of a lease elsewhere.
 constexpr Duration margin = 300ms;
-constexpr Duration longest_lease = 10s;
 // Falling back takes at most 0.7 s; statements two round trips.
 constexpr Duration fallback_slack = 3s;
 constexpr Duration lease_slack = 1500ms;
@@ -94,7 +94,7 @@ class Run {
     if (answer->session != session_) {
       return base::fail(ErrorCode::unavailable, "another session took over; prove that one");
     }
-    rtt_ = std::max(rtt_, answer->rtt);
+    rtt_ = rtt_ == Duration{} ? answer->rtt : (7 * rtt_ + answer->rtt) / 8;
     return answer;
   }
 
@@ -143,17 +143,15 @@ class Run {
     return {};
   }
 
-  Status snapshot(Step step) {
-    const auto body =
-        world_.ask("GET", "/v1/prove/statements?session=" + session_ + "&nonce=" + plan_.nonce);
+  // Statements of the ends, or of the Intermediate, into their places.
+  using Place = std::pair<const char*, identity::SignedText*>;
+  Status state(const std::string& of, const std::string& nonce, const std::vector<Place>& places) {
+    const auto body = world_.ask(
+        "GET", "/v1/prove/statements?session=" + session_ + "&nonce=" + nonce + "&of=" + of);
     if (!body) return tl::unexpected(body.error());
     const auto json = parse_status(*body);
     if (!json) return tl::unexpected(json.error());
-    proof::Snapshot snapshot;
-    snapshot.step = step;
-    for (const auto& [name, place] :
-         {std::pair{"agent", &snapshot.agent}, std::pair{"connector", &snapshot.connector},
-          std::pair{"intermediate", &snapshot.intermediate}}) {
+    for (const auto& [name, place] : places) {
       const Json& one = member(*json, name);
       const std::string error = text(one, "error", "");
       if (!error.empty()) {
@@ -163,8 +161,26 @@ class Run {
       if (!said) return tl::unexpected(said.error());
       *place = std::move(*said);
     }
-    report_.snapshots.push_back(std::move(snapshot));
     return {};
+  }
+
+  Status snapshot(Step step) {
+    proof::Snapshot s;
+    s.step = step;
+    const std::vector<Place> ends = {{"agent", &s.agent}, {"connector", &s.connector}};
+    const std::vector<Place> relay = {{"intermediate", &s.intermediate}};
+    const std::string first = proof::first_nonce(plan_.nonce, step);
+    Status done;
+    if (proof::intermediate_first(step)) {
+      done = state("intermediate", first, relay);
+      if (done) done = state("ends", proof::second_nonce(first, {s.intermediate.signature}), ends);
+    } else {
+      done = state("ends", first, ends);
+      const auto second = proof::second_nonce(first, {s.agent.signature, s.connector.signature});
+      if (done) done = state("intermediate", second, relay);
+    }
+    if (done) report_.snapshots.push_back(std::move(s));
+    return done;
   }
 
   // What the Intermediate said last that it has relayed.
@@ -187,13 +203,23 @@ class Run {
     }
   }
 
-  // For how long: every question takes a round trip.
-  [[nodiscard]] Duration lease(Duration slack) const {
-    return std::min(longest_lease, 2 * static_cast<int>(plan_.packets) * rtt_ + slack);
+  // For how long: every question takes a round trip, and some a longer one.
+  [[nodiscard]] base::Result<Duration> lease(Duration slack) const {
+    const Duration questions = static_cast<int>(plan_.packets) * rtt_;
+    if (questions + slack > proof::max_lease) {
+      return base::fail(
+          ErrorCode::invalid_argument,
+          std::to_string(plan_.packets) +
+              " questions take longer than a path may be suspended, at a round trip of " +
+              format_ms(base::to_ms(rtt_)) + "; expected fewer --packets");
+    }
+    return std::min<Duration>(proof::max_lease, 2 * questions + slack);
   }
 
-  Status suspend(const std::string& path, Duration time) {
-    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+  Status suspend(const std::string& path, Duration slack) {
+    const auto time = lease(slack);
+    if (!time) return tl::unexpected(time.error());
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(*time).count();
     const auto body = world_.ask("POST", "/v1/prove/suspend?session=" + session_ +
                                              "&service=" + io::url_encode(plan_.service) +
                                              "&path=" + path + "&ms=" + std::to_string(ms));
@@ -215,7 +241,7 @@ class Run {
 
   Status without_relay() {
     world_.progress("suspending the relay for this session");
-    if (const auto done = suspend("relay", lease(lease_slack)); !done) return done;
+    if (const auto done = suspend("relay", lease_slack); !done) return done;
     if (const auto done = snapshot(Step::relay_suspended); !done) return done;
     if (const auto done = ask_questions(); !done) return done;
     if (const auto done = snapshot(Step::after_relay_suspended); !done) return done;
@@ -225,8 +251,8 @@ class Run {
 
   Status without_direct() {
     world_.progress("dropping direct packets at both ends");
-    if (const auto done = suspend("direct", lease(fallback_slack)); !done) return done;
-    if (const auto done = wait_for("RELAY", longest_lease); !done) return done;
+    if (const auto done = suspend("direct", fallback_slack); !done) return done;
+    if (const auto done = wait_for("RELAY", proof::max_lease); !done) return done;
     if (const auto done = snapshot(Step::direct_suspended); !done) return done;
     if (const auto done = ask_questions(); !done) return done;
     if (const auto done = snapshot(Step::after_direct_suspended); !done) return done;

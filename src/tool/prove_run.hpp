@@ -1,6 +1,5 @@
 // The sequence of `ztna prove`: drives a live session through the steps of a proof and collects
-// what its three nodes state at each. Blocking, through an Asker, so that tests can stand in for
-// the Agent.
+// what its three nodes state at each. Blocking; the world is handed in.
 #pragma once
 
 #include <cstdint>

@@ -1,5 +1,5 @@
-// The oracle against what RFC 5128 §3.3 says about UDP hole punching, and what the laboratory has seen
-// between real programs and Linux routers.
+// The oracle against what RFC 5128 §3.3 says about UDP hole punching, and what the laboratory has
+// seen between real programs and Linux routers.
 #include "sim/oracle.hpp"
 
 #include <gtest/gtest.h>

@@ -91,9 +91,26 @@ class Judge : public testing::Test {
       a.end = views[step].agent;
       c.end = views[step].connector;
       i.relay = views[step].relay;
-      if (edit) edit(step, a, c, i);
-      report.snapshots.push_back({all_steps.at(step), sign(a, *alice).value(),
-                                  sign(c, *home).value(), sign(i, *relay).value()});
+      // In the order in which they are asked: see report.hpp.
+      const Step name = all_steps.at(step);
+      a.nonce = c.nonce = i.nonce = first_nonce(report.nonce, name);
+      Snapshot snapshot{name, {}, {}, {}};
+      if (intermediate_first(name)) {
+        if (edit) edit(step, a, c, i);
+        snapshot.intermediate = sign(i, *relay_signs).value();
+        const auto second = second_nonce(a.nonce, {snapshot.intermediate.signature});
+        a.nonce = second;
+        if (c.nonce == i.nonce) c.nonce = second;
+        snapshot.agent = sign(a, *alice).value();
+        snapshot.connector = sign(c, *home).value();
+      } else {
+        if (edit) edit(step, a, c, i);
+        snapshot.agent = sign(a, *alice).value();
+        snapshot.connector = sign(c, *home).value();
+        i.nonce = second_nonce(i.nonce, {snapshot.agent.signature, snapshot.connector.signature});
+        snapshot.intermediate = sign(i, *relay_signs).value();
+      }
+      report.snapshots.push_back(std::move(snapshot));
     }
     return report;
   }
@@ -113,6 +130,7 @@ class Judge : public testing::Test {
   CredentialsPtr alice = authority.agent("alice");
   CredentialsPtr home = authority.connector("home", {"web"});
   CredentialsPtr relay = authority.intermediate("relay");
+  CredentialsPtr relay_signs = relay;  // who signs for it
   Roots roots = identity::value_or_throw(Roots::load(authority.roots(), "ca-cert.pem"));
   // Changes statements before they are signed.
   std::function<void(std::size_t, Statement&, Statement&, Statement&)> edit;
@@ -213,11 +231,16 @@ TEST_F(Judge, StatementsMustBeOfThisProof) {
 
 TEST_F(Judge, SignersMustBeWhoTheySayAndOfThisCa) {
   TestAuthority stranger;
-  const auto keep = std::exchange(relay, stranger.intermediate("relay"));
+  const auto stands_in = stranger.intermediate("relay");
+  relay_signs = stands_in;
   Report forged = report(honest());
   EXPECT_THAT(verdict(forged).error().message(), HasSubstr("not issued by a CA"));
   EXPECT_TRUE(judge(forged, nullptr)) << "without roots that stays open";
-  relay = keep;
+  // Right CA, but a certificate of another role: an Agent speaks for the Intermediate, and says so.
+  relay_signs = alice;
+  edit = [&](std::size_t, Statement&, Statement&, Statement& i) { i.node = alice->self().uri(); };
+  EXPECT_THAT(verdict(report(honest())).error().message(), HasSubstr("signed by"));
+  relay_signs = relay;
   // Right CA, wrong name.
   edit = [](std::size_t, Statement&, Statement&, Statement& i) {
     i.node = "spiffe://example.org/intermediate/other";
@@ -236,6 +259,30 @@ TEST_F(Judge, SignersMustBeWhoTheySayAndOfThisCa) {
   Report repeated = report(honest());
   repeated.snapshots.at(1).step = Step::start;
   EXPECT_FALSE(verdict(repeated));
+}
+
+// What somebody said at one step is not what he said at another, however often it is shown; and the
+// Intermediate's count encloses the ends': it cannot be asked for both of its statements at once.
+TEST_F(Judge, NoStatementCountsTwice) {
+  const Report good = report(honest());
+  for (const auto part : {&Snapshot::agent, &Snapshot::connector, &Snapshot::intermediate}) {
+    for (std::size_t step = 1; step < good.snapshots.size(); ++step) {
+      Report twice = good;
+      twice.snapshots.at(step).*part = good.snapshots.at(step - 1).*part;
+      EXPECT_FALSE(verdict(twice)) << step;
+    }
+  }
+  // The Intermediate's second statement, asked for before the ends had made theirs.
+  Report early = good;
+  Statement i = open(good.snapshots.at(1).intermediate).value();
+  i.nonce = second_nonce(first_nonce("n", Step::after_traffic), {{1, 2}, {3, 4}});
+  early.snapshots.at(1).intermediate = sign(i, *relay).value();
+  EXPECT_FALSE(verdict(early));
+  EXPECT_LE(second_nonce(first_nonce(std::string(16, 'f'), Step::returned),
+                         {base::Bytes(71, 1), base::Bytes(71, 1)})
+                .size(),
+            64u)
+      << "a nonce that nobody takes";
 }
 
 TEST_F(Judge, FilesThatAreNoReportsAreRefused) {

@@ -32,24 +32,14 @@ TEST(Lease, ANewOneTakesThePlaceOfOneThatRuns) {
   EXPECT_FALSE(lease.active(Time{102s}));
 }
 
-// However often somebody asks, the path is there for most of the time.
-TEST(Lease, AreGivenSeldom) {
-  Lease lease;
-  base::Duration suspended{};
-  for (Time now{100s}; now < Time{700s}; now += 100ms) {
-    if (lease.active(now)) {
-      suspended += 100ms;
-    } else {
-      std::ignore = lease.ask(10s, now);
-    }
-  }
-  EXPECT_LE(suspended, 4 * 10s + 600s * 10 / 15 + 10s);
-  Lease fresh;
-  for (int i = 0; i < 4; ++i) EXPECT_TRUE(fresh.ask(1ms, Time{100s}));
-  const auto fifth = fresh.ask(1ms, Time{100s});
-  ASSERT_FALSE(fifth);
-  EXPECT_EQ(fifth.error().code, base::ErrorCode::exhausted);
-  EXPECT_TRUE(fresh.ask(1ms, Time{116s}));
+// However often somebody asks, the paths are there for a good part of the time.
+TEST(Allowance, OfSuspensionsIsSmall) {
+  Allowance allowance;
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(allowance.suspensions.take(1, Time{100s}));
+  EXPECT_FALSE(allowance.suspensions.take(1, Time{100s}));
+  EXPECT_FALSE(allowance.idle(Time{100s}));
+  EXPECT_TRUE(allowance.suspensions.take(1, Time{116s}));
+  EXPECT_TRUE(allowance.idle(Time{300s}));
 }
 
 TEST(Lease, OfNoTimeIsRefused) {

@@ -96,9 +96,11 @@ TEST(Statement, MalformedTextsAreRefused) {
   std::string other_role = good;
   other_role.replace(other_role.find("\"agent\""), 7, "\"admin\"");
   EXPECT_FALSE(parse_statement(other_role));
-  std::string negative = good;
-  negative.replace(negative.find("\"direct_sent\":1"), 15, "\"direct_sent\":\"x\"");
-  EXPECT_FALSE(parse_statement(negative));
+  for (const char* const value : {"\"x\"", "-1", "1e300", "1.5", "null", "99999999999999999999"}) {
+    std::string count = good;
+    count.replace(count.find("\"direct_sent\":1"), 15, std::string("\"direct_sent\":") + value);
+    EXPECT_FALSE(parse_statement(count)) << value;
+  }
 }
 
 TEST(Statement, Nonces) {

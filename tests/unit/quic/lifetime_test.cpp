@@ -107,8 +107,8 @@ TEST(Idle, AWaitingConnectionDoesNotSpin) {
   EXPECT_LT(pair.steps - before, 600u);
 }
 
-// An update has to wait until the one before is confirmed and 3 PTO old (RFC 9001 §6.5), so there is a
-// pause between the transfers.
+// An update has to wait until the one before is confirmed and 3 PTO old (RFC 9001 §6.5), so there
+// is a pause between the transfers.
 TEST(KeyUpdate, HappensAndDataGoesOn) {
   Pair pair;
   pair.client.config.key_update_after = 100;
