@@ -69,6 +69,21 @@ TEST_F(Direct, TrafficGoesOnWithoutTheIntermediate) {
   EXPECT_TRUE(on_direct(scene));
 }
 
+// Nobody is left who could tell it: the Connector's new process answers with a stateless reset.
+TEST_F(Direct, WithoutTheIntermediateARestartOfThePeerIsNoticedToo) {
+  Scene scene({.direct_paths = true});
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open({.size = 10'000'000, .write_pause = 10ms});
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 5s));
+  scene.relay->kill();
+  scene.world.idle(10s);
+  ASSERT_FALSE(client.over());
+  scene.connectors[0]->restart_after(100ms);
+  ASSERT_TRUE(scene.finish(client, 2s))
+      << "the flow hangs on a session that its peer has forgotten";
+  EXPECT_EQ(client.ended(), FlowEnd::session_lost);
+}
+
 TEST_F(Direct, ItReturnsWhenTheDirectPathDoes) {
   Scene scene({.direct_paths = true});
   ASSERT_TRUE(scene.settle());

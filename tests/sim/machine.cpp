@@ -29,7 +29,7 @@ void Machine::start() {
   if (part_) return;
   world_.note(name_ + " starts");
   part_ = factory_();
-  part_->addresses(local_, world_.now());
+  part_->addresses(local_, now());
 }
 
 void Machine::kill() {
@@ -56,6 +56,13 @@ void Machine::freeze(Duration time) {
   });
 }
 
+void Machine::jump(Duration ahead) {
+  world_.note(name_ + "'s clock jumps by " + std::to_string(base::to_ms(ahead)) + " ms");
+  ahead_ += ahead;
+}
+
+Time Machine::now() const { return world_.now() + ahead_; }
+
 bool Machine::frozen() const { return frozen_until_ > world_.now(); }
 
 void Machine::move(Network& network, std::vector<LocalAddress> local) {
@@ -64,7 +71,7 @@ void Machine::move(Network& network, std::vector<LocalAddress> local) {
   network_ = &network;
   local_ = std::move(local);
   Topology::join(network, *this, addresses_of(local_));
-  if (part_) part_->addresses(local_, world_.now());
+  if (part_) part_->addresses(local_, now());
 }
 
 const base::Address* Machine::source_of(const base::Outgoing& packet) const {
@@ -87,7 +94,7 @@ void Machine::receive(const base::Address& from, const base::Address& to, std::u
   }
   const auto found = std::ranges::find(local_, to, &LocalAddress::address);
   if (found == local_.end()) return;
-  part_->receive({found->socket, from, to, ecn, payload}, world_.now());
+  part_->receive({found->socket, from, to, ecn, payload}, now());
 }
 
 }  // namespace ztna::sim

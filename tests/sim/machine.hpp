@@ -62,11 +62,15 @@ class Machine {
   void kill();  // at once, without farewell; the addresses stay
   void start();
   void restart_after(Duration pause);
+  // Its monotonic clock jumps forward, as after a suspended host: all its timers run out at once.
+  void jump(Duration ahead);
   // Gets no call for so long; packets wait in the socket buffer.
   void freeze(Duration time);
   // Roams: from now on it is in that network, with these addresses only.
   void move(Network& network, std::vector<LocalAddress> local);
 
+  // By its own clock, which may be ahead of the world's.
+  [[nodiscard]] Time now() const;
   [[nodiscard]] Part* part() const { return part_.get(); }
   [[nodiscard]] bool frozen() const;
   [[nodiscard]] const std::string& name() const { return name_; }
@@ -96,6 +100,7 @@ class Machine {
   Factory factory_;
   std::unique_ptr<Part> part_;
   Time frozen_until_{};
+  Duration ahead_{};  // of the world's clock
   std::deque<Waiting> inbox_;
 };
 

@@ -202,8 +202,8 @@ base::Outgoing AgentPart::transmit(base::MutableBytes buffer, Time now) {
   return out;
 }
 
-void AgentPart::open(Client& client) {
-  const FlowId id = engine_->open_flow(client.plan().service, client.plan().protocol, world_.now());
+void AgentPart::open(Client& client, Time now) {
+  const FlowId id = engine_->open_flow(client.plan().service, client.plan().protocol, now);
   clients_[id] = &client;
   client.attach(std::make_unique<Port>(*engine_, id));
 }

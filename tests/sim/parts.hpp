@@ -79,8 +79,8 @@ class AgentPart final : public Part, private agent::Handler {
   [[nodiscard]] Time next_deadline() override;
   [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, Time now) override;
   [[nodiscard]] agent::Engine& engine() { return *engine_; }
-  // A local program connects. The client outlives this part.
-  void open(Client& client);
+  // A local program connects, at this moment of the machine's clock. The client outlives this part.
+  void open(Client& client, Time now);
 
  private:
   class Port;

@@ -212,6 +212,31 @@ void Scene::renew_agent(std::size_t index) {
   agent(index).engine().reload(agent_credentials_[index], world.now());
 }
 
+node::Node* Scene::node_on(const Machine& machine) {
+  if (machine.part() == nullptr) return nullptr;
+  for (std::size_t i = 0; i < agents.size(); ++i) {
+    if (agents[i] == &machine) return &agent(i).engine().node();
+  }
+  for (std::size_t i = 0; i < connectors.size(); ++i) {
+    if (connectors[i] == &machine) return &connector(i).engine().node();
+  }
+  return nullptr;
+}
+
+void Scene::set_wall_of(const Machine& machine, base::WallTime wall) {
+  const base::WallReference reference{wall, machine.now()};
+  if (machine.part() == nullptr) return;
+  for (std::size_t i = 0; i < relays.size(); ++i) {
+    if (relays[i] == &machine) intermediate(i).set_wall(reference);
+  }
+  for (std::size_t i = 0; i < agents.size(); ++i) {
+    if (agents[i] == &machine) agent(i).engine().set_wall(reference);
+  }
+  for (std::size_t i = 0; i < connectors.size(); ++i) {
+    if (connectors[i] == &machine) connector(i).engine().set_wall(reference);
+  }
+}
+
 intermediate::Engine& Scene::intermediate(std::size_t index) {
   return dynamic_cast<IntermediatePart&>(*relays.at(index)->part()).engine();
 }
@@ -233,7 +258,7 @@ Client& Scene::open(FlowPlan plan, std::size_t agent_index) {
   if (agents.at(agent_index)->part() == nullptr) {
     client.lost();
   } else {
-    agent(agent_index).open(client);
+    agent(agent_index).open(client, agents[agent_index]->now());
   }
   return client;
 }
@@ -287,6 +312,16 @@ void Scene::reload_policy(const std::string& text) {
     if (connectors[i]->part() == nullptr) continue;
     connector(i).engine().reload(connector_credentials_[i], policy_, world.now());
   }
+}
+
+bool Scene::nothing_left() {
+  for (std::size_t i = 0; i < agents.size(); ++i) {
+    if (agents[i]->part() != nullptr && !agent(i).engine().flows().empty()) return false;
+  }
+  for (std::size_t i = 0; i < connectors.size(); ++i) {
+    if (connectors[i]->part() != nullptr && connector(i).engine().flow_count() != 0) return false;
+  }
+  return true;
 }
 
 void Scene::check_nothing_left() {

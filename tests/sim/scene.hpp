@@ -69,6 +69,10 @@ class Scene {
   [[nodiscard]] ConnectorPart& connector(std::size_t index = 0);
   [[nodiscard]] AgentPart& agent(std::size_t index = 0);
   [[nodiscard]] const std::vector<policy::AuditRecord>& relay_audit();
+  // Null for Intermediates, and while killed.
+  [[nodiscard]] node::Node* node_on(const Machine& machine);
+  // Somebody sets that machine's civil clock.
+  void set_wall_of(const Machine& machine, base::WallTime wall);
 
   // A program on that Agent's machine opens a flow now.
   Client& open(FlowPlan plan, std::size_t agent = 0);
@@ -91,7 +95,9 @@ class Scene {
   // Civil time goes on by so many days; certificates are of 90, renewed ones of 180.
   void turn_calendar(int days);
   [[nodiscard]] std::shared_ptr<const policy::Policy> policy() const { return policy_; }
-  // A part's quota of what it still holds after all flows are over: leaks are violations.
+  // No part holds a flow.
+  [[nodiscard]] bool nothing_left();
+  // What parts still hold after all flows are over: leaks are violations.
   void check_nothing_left();
 
  private:

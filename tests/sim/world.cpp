@@ -55,7 +55,8 @@ bool World::run(const std::function<bool()>& done, Duration limit) {
     Time next = events_.empty() ? base::never : events_.top().at;
     for (const auto& machine : machines_) {
       if (!machine->part_) continue;
-      next = std::min(next, std::max(machine->part_->next_deadline(), machine->frozen_until_));
+      const Time deadline = machine->part_->next_deadline() - machine->ahead_;
+      next = std::min(next, std::max(deadline, machine->frozen_until_));
     }
     if (next > end) {
       now_ = end;
@@ -87,17 +88,18 @@ void World::pump_all() {
 void World::pump(Machine& machine) {
   if (!machine.part_ || machine.frozen()) return;
   Part& part = *machine.part_;
+  const Time now = machine.now();
   for (int turn = 0; turn < max_turns; ++turn) {
-    if (part.next_deadline() <= now_) part.expire(now_);
+    if (part.next_deadline() <= now) part.expire(now);
     for (;;) {
-      const base::Outgoing out = part.transmit(buffer_, now_);
+      const base::Outgoing out = part.transmit(buffer_, now);
       if (out.size == 0) break;
       for (std::size_t at = 0; at < out.size; at += out.segment) {
         send(machine, out,
              base::BytesView(buffer_).subspan(at, std::min(out.segment, out.size - at)));
       }
     }
-    if (part.next_deadline() > now_) return;
+    if (part.next_deadline() > now) return;
   }
   violation(machine.name_ + " never rests");
   machine.kill();
