@@ -336,9 +336,11 @@ bool Prober::next(Probe& probe) {
 }
 
 void Prober::send_opener(const Pair& pair, std::uint8_t ttl, base::Time now) {
-  // In one LAN there is no NAT to open, and the peer would get them.
-  const bool near = std::ranges::any_of(
-      own_, [&](const Candidate& own) { return same_prefix(own.address, pair.remote); });
+  // In one LAN there is no NAT to open, and the peer would get them. What others see of us says
+  // nothing of that: behind one carrier's NAT, or at one provider, there are two NATs in between.
+  const bool near = std::ranges::any_of(own_, [&](const Candidate& own) {
+    return own.kind == CandidateKind::host && same_prefix(own.address, pair.remote);
+  });
   if (near) return;
   Probe probe;
   probe.socket = pair.socket;

@@ -116,6 +116,26 @@ TEST_F(ProberTest, OpenersLeaveBeforeChecks) {
   EXPECT_LT(last_opener, first_check);
 }
 
+// Who shares a public address, or a prefix of one, has two NATs in between all the same; who shares
+// a LAN has none.
+TEST_F(ProberTest, OpenersLeaveToNeighboursInOneCarrierButNotInOneLan) {
+  const auto openers_with_own = [&](const Candidate& own) {
+    Prober prober(config(true, random));
+    prober.set_relay(true, now);
+    prober.set_own({own}, now);
+    prober.set_remote({{CandidateKind::reflexive, connector_address}}, now);
+    prober.start_round(now);
+    std::size_t openers = 0;
+    for (const base::Time end = now + 100ms; now < end; now += 5ms) prober.expire(now);
+    Probe probe;
+    while (prober.next(probe)) openers += probe.ttl != 0 ? 1U : 0U;
+    return openers;
+  };
+  const base::Address neighbour = connector_address.with_port(9);
+  EXPECT_EQ(openers_with_own({CandidateKind::reflexive, neighbour}), 4u);
+  EXPECT_EQ(openers_with_own({CandidateKind::host, neighbour}), 0u);
+}
+
 // Where the ends are near each other, a TTL that the one side needs to get out reaches the NAT of
 // the other: by then the smaller ones have made the mapping there.
 TEST_F(ProberTest, OpenersClimbOneTtlAfterTheOther) {
@@ -274,7 +294,7 @@ TEST_F(ProberTest, PacketsOfTheSessionAreAsGoodAsIdleHeartbeats) {
     }
     return agent.counters().sent - before;
   };
-  EXPECT_GE(heartbeats_in_a_minute(false), 9u);
+  EXPECT_GE(heartbeats_in_a_minute(false), 8u);
   EXPECT_LE(heartbeats_in_a_minute(true), 1u);
 }
 
