@@ -27,10 +27,11 @@ inline constexpr std::array<base::Duration, 4> retry{5s, 15s, 35s, 60s};
 inline constexpr base::Duration round_gap = 1s;
 
 // Heartbeats on the direct path in use: while flows move data, and else (the Agent's alone). Idle
-// ones leave room for QUIC's keep-alive and its acknowledgements, so that both together are no more
-// than a packet in 5 s. (Tailscale: 3 s; iroh: 5 s.)
+// ones leave room for QUIC's keep-alive (30 s, of which this is no divisor) and its
+// acknowledgements, so that both together are no more than a packet in 5 s. (Tailscale: 3 s; iroh:
+// 5 s.)
 inline constexpr base::Duration heartbeat_active = 150ms;
-inline constexpr base::Duration heartbeat_idle = 6s;
+inline constexpr base::Duration heartbeat_idle = 7s;
 // The same on the relay: its uplinks have keep-alives of their own.
 inline constexpr base::Duration relay_heartbeat_active = 1s;
 inline constexpr base::Duration relay_heartbeat_idle = 15s;
@@ -43,7 +44,7 @@ inline constexpr int missed_is_doubt = 2;
 // An answer may still come, and tell the round trip.
 inline constexpr base::Duration answer_patience = 3s;
 // How long session packets are taken from an address after its last authenticated check. Idle
-// heartbeats come every 6 s.
+// heartbeats come every 7 s.
 inline constexpr base::Duration trust = 30s;
 // A path that proved itself so recently may be moved to.
 inline constexpr base::Duration fresh = 2s;
