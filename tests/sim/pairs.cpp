@@ -21,7 +21,8 @@ constexpr Duration patience = 10s;
 constexpr Duration around = 100ms;
 
 constexpr std::array port_names = {"preserving", "sequential", "random"};
-constexpr std::array place_names = {"home", "home-in-open-carrier", "carrier-around-open-home"};
+constexpr std::array place_names = {"home", "home-in-open-carrier", "carrier-around-open-home",
+                                    "homes-in-one-carrier"};
 constexpr const char* strict = "strict";  // gateways
 constexpr const char* plain = "plain";
 
@@ -39,7 +40,8 @@ SceneOptions options(const PairPlan& plan) {
   SeededRandom dice(mix(plan.seed));
   const NatBehaviour agent = behaviour(plan.agent, plan, dice);
   const NatBehaviour connector = behaviour(plan.connector, plan, dice);
-  const NatBehaviour open = behaviour({}, plan, dice);
+  NatBehaviour open = behaviour({}, plan, dice);
+  if (plan.place == Place::homes_in_one_carrier) open.hairpin = true;
   SceneOptions options{.seed = plan.seed, .direct_paths = true};
   const bool at_home = plan.place != Place::carrier_around_open_home;
   options.agent_nat = at_home ? agent : open;
@@ -48,6 +50,7 @@ SceneOptions options(const PairPlan& plan) {
     options.agent_carrier = at_home ? open : agent;
     options.connector_carrier = at_home ? open : connector;
   }
+  options.one_carrier = plan.place == Place::homes_in_one_carrier;
   return options;
 }
 
@@ -169,7 +172,7 @@ std::string to_string(const PairPlan& plan) {
 std::optional<PairPlan> parse_pair(const std::string& text) {
   for (const NatKind& agent : all_kinds()) {
     for (const NatKind& connector : all_kinds()) {
-      for (std::size_t repeat = 0; repeat < place_names.size(); ++repeat) {
+      for (std::size_t repeat = 0; repeat < 2; ++repeat) {
         for (PairPlan plan : variants(agent, connector, repeat)) {
           plan.seed = std::strtoull(text.substr(text.rfind(',') + 1).c_str(), nullptr, 10);
           if (to_string(plan) == text) return plan;
@@ -184,9 +187,10 @@ std::vector<PairPlan> variants(const NatKind& agent, const NatKind& connector, s
   std::vector<PairPlan> plans;
   for (const auto ports :
        {PortAllocation::preserving, PortAllocation::sequential, PortAllocation::random}) {
-    for (const bool drops_input : {false, true}) {
-      const auto place = static_cast<Place>((seed + plans.size()) % place_names.size());
-      plans.push_back({agent, connector, ports, drops_input, place, mix(seed * 64 + plans.size())});
+    for (std::size_t i = 0; i < place_names.size(); ++i) {
+      const bool drops_input = (static_cast<std::size_t>(ports) + i + seed) % 2 == 0;
+      plans.push_back({agent, connector, ports, drops_input, static_cast<Place>(i),
+                       mix(seed * 64 + plans.size())});
     }
   }
   return plans;

@@ -11,8 +11,15 @@
 
 namespace ztna::sim {
 
-// Where the NAT of the kind in question stands. The other one in a chain is open to everything.
-enum class Place : std::uint8_t { home, home_in_open_carrier, carrier_around_open_home };
+// Where the NAT of the kind in question stands. The other one in a chain is open to everything. In
+// one carrier, the two are a millisecond apart: whose packet comes first is a matter of luck there,
+// and the trap of the plain gateway is open.
+enum class Place : std::uint8_t {
+  home,
+  home_in_open_carrier,
+  carrier_around_open_home,
+  homes_in_one_carrier
+};
 
 struct PairPlan {
   NatKind agent, connector;
@@ -27,8 +34,8 @@ struct PairPlan {
 [[nodiscard]] std::string to_string(const PairPlan& plan);
 [[nodiscard]] std::optional<PairPlan> parse_pair(const std::string& text);
 
-// Ways in which every pair is tried: all port allocations on both sorts of gateways, each in one of
-// the places, in another one with the next seed.
+// Ways in which every pair is tried: all port allocations in all places, each with one sort of
+// gateways, with the other one with the next seed.
 [[nodiscard]] std::vector<PairPlan> variants(const NatKind& agent, const NatKind& connector,
                                              std::uint64_t seed);
 
