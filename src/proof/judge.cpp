@@ -119,7 +119,8 @@ base::Result<Steps> open_steps(const Report& report, const identity::Roots* root
     return base::fail(base::ErrorCode::invalid_argument, "the report holds no statements");
   }
   const auto& first = steps.begin()->second.agent;
-  if (to_ms(before->agent.at) - to_ms(first.at) > longest_ms) {
+  const auto& last = steps.rbegin()->second.agent;
+  if (to_ms(last.at) - to_ms(first.at) > longest_ms) {
     return base::fail(base::ErrorCode::invalid_argument,
                       "the statements lie more than ten minutes apart");
   }
@@ -280,8 +281,9 @@ base::Result<Verdict> judge(const Report& report, const identity::Roots* roots) 
 
 const std::vector<std::string>& cannot_exclude() {
   static const std::vector<std::string> sentences = {
-      "That packets went directly is the word of both ends, that none were relayed is that of the "
-      "Intermediate: a proof is worth as much as the keys of the three.",
+      // NOLINTNEXTLINE(bugprone-suspicious-missing-comma): a sentence of two lines
+      "That packets went directly is the word of both ends, that none were relayed is the "
+      "Intermediate's: a proof is worth as much as the keys of the three.",
       "The address of a direct path may belong to a forwarder of somebody's: which cables lie "
       "behind it, no end can see.",
       "Received packets are counted by the address they came from, before they are decrypted.",

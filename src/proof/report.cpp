@@ -117,10 +117,10 @@ base::Result<Report> parse_report(std::string_view text) {
   return report;
 }
 
-base::Result<identity::SignedText> parse_signed(std::string_view text) {
-  const Json json = Json::parse(text, nullptr, false);
+base::Result<identity::SignedText> parse_signed(std::string_view json) {
+  const Json parsed = Json::parse(json, nullptr, false);
   try {
-    return signed_of(json);
+    return signed_of(parsed);
   } catch (const Json::exception& error) {
     return tl::unexpected(malformed(error.what()));
   }
