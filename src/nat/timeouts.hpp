@@ -55,6 +55,9 @@ inline constexpr base::Duration upgrade_gap = 1s;
 inline constexpr base::Duration hold_first = 1s;
 inline constexpr base::Duration hold_max = 60s;
 inline constexpr base::Duration hold_forget = 60s;
+// The longest silence of a sender who waits for what it sent by a slower relay to arrive, before
+// its first direct packet.
+inline constexpr base::Duration handover_max = 150ms;
 // A validated move that is not done by now will not be: ngtcp2 itself gives up after 3 s.
 inline constexpr base::Duration migration = 1500ms;
 

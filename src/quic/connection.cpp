@@ -174,7 +174,10 @@ void Connection::receive(PathId path, Ecn ecn, base::BytesView datagram, base::T
   if (impl.phase != Impl::Phase::open) return;
   ++impl.counters.packets_received;
   impl.counters.bytes_received += datagram.size();
-  SyntheticPath address(path);
+  // What a server sent on a path that the client has left since is late, not stray. ngtcp2 forgets
+  // such a path after a PTO of the new one, which may be less than what the old one's packets need.
+  const bool left = !impl.server && path != impl.newest_path;
+  SyntheticPath address(left ? impl.current_path : path);
   ngtcp2_pkt_info info{};
   info.ecn = ecn;
   const int rv = ngtcp2_conn_read_pkt(impl.conn.get(), address.get(), &info, datagram.data(),
@@ -350,6 +353,7 @@ base::Status Connection::migrate(PathId path, Migration mode, base::Time now) {
                           ? "no unused connection id of the peer is left"
                           : ngtcp2_strerror(rv));
   }
+  impl.newest_path = path;
   impl.note_path();
   return {};
 }

@@ -90,6 +90,7 @@ struct Connection::Impl {
   bool was_reset = false;                    // by a stateless reset
   std::optional<ConnectionId> initial_dcid;  // server: the id the client's first packets carry
   PathId current_path;
+  PathId newest_path;  // the one the last move went to, or wanted to
   ngtcp2_tstamp last_ts = 0;
 
   // The end: what CONNECTION_CLOSE says, its packet for repetition, and when all is over.

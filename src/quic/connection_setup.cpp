@@ -122,7 +122,7 @@ base::Status Connection::Impl::start_client(PathId path, base::Time now) {
   }
   conn.reset(made);
   tls->attach(made);
-  current_path = path;
+  current_path = newest_path = path;
   if (config.keep_alive.count() > 0) {
     ngtcp2_conn_set_keep_alive_timeout(made,
                                        static_cast<ngtcp2_duration>(config.keep_alive.count()));
@@ -164,7 +164,7 @@ base::Status Connection::Impl::start_server(const Initial& initial, PathId path,
   }
   conn.reset(made);
   tls->attach(made);
-  current_path = path;
+  current_path = newest_path = path;
   if (config.keep_alive.count() > 0) {
     ngtcp2_conn_set_keep_alive_timeout(made,
                                        static_cast<ngtcp2_duration>(config.keep_alive.count()));

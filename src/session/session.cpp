@@ -153,6 +153,11 @@ void Session::expire(base::Time now) {
   if (prober_) watch_paths(now);
   // Without a way out the connection is frozen: it must not count probes that nobody sent.
   if (!connection_ || (!has_path() && !connection_->closed())) return;
+  if (silent_until_) {
+    if (now < *silent_until_) return;
+    silent_until_.reset();
+    wake();
+  }
   if (connection_->next_deadline() <= now) {
     connection_->expire(now);
     wake();
@@ -161,7 +166,9 @@ void Session::expire(base::Time now) {
 
 base::Time Session::next_deadline() const {
   base::Time at = state_ == State::ready && prober_ ? paths_deadline() : base::never;
-  if (connection_ && may_send()) at = std::min(at, connection_->next_deadline());
+  if (connection_ && may_send()) {
+    at = std::min(at, silent_until_.value_or(connection_->next_deadline()));
+  }
   return at;
 }
 
@@ -170,7 +177,7 @@ bool Session::may_send() const { return on_direct() || (relay_ != nullptr && rel
 base::Outgoing Session::transmit(base::MutableBytes buffer, base::Time now) {
   now_ = now;
   if (const base::Outgoing probe = transmit_probe(buffer); probe.size > 0) return probe;
-  if (!connection_) {
+  if (!connection_ || silent_until_) {
     wants_transmit_ = false;
     return {};
   }
@@ -234,6 +241,7 @@ void Session::on_connection_id_removed(const quic::ConnectionId& id) { endpoint_
 void Session::on_closed(const quic::CloseInfo& info) {
   if (state_ == State::closed) return;
   state_ = State::closed;
+  silent_until_.reset();
   flows_.clear();
   wake();
   handler_.on_session_closed(*this, info);

@@ -267,6 +267,7 @@ class Session final : private quic::Handler {
   void choose_path(base::Time now);
   void escape_stall(base::Time now);
   void move_to_pair(nat::PairId pair, base::Time now);
+  void wait_for_relayed();
   void move_to_relay(base::Time now);
   void begin_round(base::Time now);
   void note_progress(base::Time now);
@@ -303,7 +304,9 @@ class Session final : private quic::Handler {
     nat::PairId pair = 0;
     base::Time until;
   };
-  std::optional<Move> move_;  // a validated migration under way
+  std::optional<Move> move_;                // a validated migration under way
+  base::Duration relayed_rtt_{};            // QUIC's on the relay, before a packet that may end it
+  std::optional<base::Time> silent_until_;  // what left by the relay arrives first
   base::Time may_upgrade_at_{};
   proof::Lease direct_lease_;
   bool direct_was_suspended_ = false;  // and has not been tried since

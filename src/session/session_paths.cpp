@@ -4,6 +4,7 @@
 //   RELAY        | the Prober knows a pair that is as good        | a validated move begins
 //   moving       | the pair answers PATH_CHALLENGE                | DIRECT
 //                | it does not in timeouts::migration             | RELAY, the pair rests
+//   DIRECT       | it is new, and the relay was slower            | silence until all has arrived
 //   DIRECT       | doubt here or at the peer, and the relay lives | RELAY, at once
 //                | another pair is clearly better                 | a validated move begins
 //                | doubt, and no relay lives                      | DIRECT, and hope
@@ -118,6 +119,7 @@ bool Session::receive_direct(const base::Incoming& packet, base::Time now) {
   unanswered_since_ = base::never;
   prober_->note_packet(pair, now);
   note_progress(now);
+  if (role_ == Role::agent && !on_direct()) relayed_rtt_ = connection_->stats().smoothed_rtt;
   connection_->receive(label, packet.ecn, packet.payload, now);
   wake();
   return true;
@@ -252,6 +254,17 @@ void Session::move_to_pair(nat::PairId pair, base::Time now) {
   wake();
 }
 
+// The first direct packet makes the peer forget the connection id of those before it, which may
+// need longer (RFC 9000 §5.1.2). Nor does anything that waits for them arrive later than by the
+// relay.
+void Session::wait_for_relayed() {
+  const nat::Pair* const pair = direct_pair();
+  if (pair == nullptr || relay_ == nullptr) return;
+  const base::Duration lead = (relayed_rtt_ - pair->health.quality().rtt) / 2;
+  if (lead <= base::Duration{}) return;
+  silent_until_ = now_ + std::min(lead, timeouts::handover_max);
+}
+
 void Session::move_to_relay(base::Time now) {
   reason_ = SwitchReason::doubt;
   const quic::PathId label{++last_path_};
@@ -286,6 +299,8 @@ void Session::on_path_changed(quic::PathId path) {
   unanswered_since_ = base::never;
   if (role_ == Role::connector) reason_ = SwitchReason::peer_moved;
   prober_->use(pair, now_);
+  silent_until_.reset();
+  if (role_ == Role::agent && before == PathKind::relay) wait_for_relayed();
   // Labels of pairs that are not in use any more only matter for packets that are late.
   while (pair_of_label_.size() > 2 * kept_switches) {
     pair_of_label_.erase(pair_of_label_.begin());

@@ -35,6 +35,31 @@ TEST_F(Direct, SessionsMoveThereByThemselves) {
   EXPECT_EQ(scene.world.violations(), none);
 }
 
+// The relay is 121 ms away each way, the peer 1 ms: what left by the relay comes when packets of
+// the direct path have long been acknowledged. Each of these payloads is sent once, and answered
+// once.
+TEST_F(Direct, TheMoveFromASlowRelayLosesNoDatagram) {
+  Scene scene({.direct_paths = true});
+  scene.set_links({.delay = 500us});
+  scene.relay->link.delay = 60ms;
+  ASSERT_TRUE(scene.settle());
+  std::vector<const Client*> clients;
+  const auto knock = [&] {
+    clients.push_back(&scene.open({.service = "udp-echo",
+                                   .protocol = Protocol::udp,
+                                   .payloads = {clients.size() + 1},
+                                   .udp_tries = 1}));
+    scene.world.idle(5ms);
+  };
+  while (!on_direct(scene) && clients.size() < 500) knock();
+  ASSERT_TRUE(on_direct(scene));
+  for (int i = 0; i < 50; ++i) knock();
+  scene.world.idle(1s);
+  for (const Client* const client : clients) {
+    EXPECT_EQ(client->answered(), 1u) << client->name();
+  }
+}
+
 // Nobody is told: the direct way swallows everything from one moment to the next.
 TEST_F(Direct, ADownloadGoesOnOverTheRelayWhenTheDirectPathDies) {
   Scene scene({.direct_paths = true});

@@ -113,7 +113,8 @@ class Recorder : public Handler {
 
 struct Network {
   base::Duration delay = 10ms;
-  base::Duration jitter{};  // up to this much more: reorders
+  base::Duration jitter{};                         // up to this much more: reorders
+  std::map<std::uint32_t, base::Duration> detour;  // more delay, by path
   double loss = 0;
   double ce_marks = 0;             // share of ECN-capable packets that get CE
   std::size_t max_packet = 65535;  // larger ones vanish
@@ -246,6 +247,8 @@ class Pair {
     }
     const Ecn ecn = batch.ecn != 0 && chance(network.ce_marks) ? Ecn{3} : batch.ecn;
     base::Duration delay = network.delay;
+    const auto detour = network.detour.find(batch.path.value);
+    if (detour != network.detour.end()) delay += detour->second;
     if (network.jitter.count() > 0) {
       delay += base::Duration(random.u64() % static_cast<std::uint64_t>(network.jitter.count()));
     }

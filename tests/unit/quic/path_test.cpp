@@ -75,6 +75,27 @@ TEST_F(PathTest, OnlyTheClientMigrates) {
   EXPECT_FALSE(pair.server.connection->migrate(PathId{2}, Migration::validated, pair.now));
 }
 
+// The old path was so slow that its last packets come when the new one's are long acknowledged.
+TEST(PathChange, WhatIsLateOnTheOldPathArrives) {
+  Pair pair;
+  pair.network.delay = 1ms;
+  pair.network.detour[1] = 150ms;
+  ASSERT_TRUE(pair.establish());
+  pair.idle(1s);
+  std::size_t sent = 0;
+  const auto game = [&](base::Duration time) {
+    for (const base::Time end = pair.now + time; pair.now < end; pair.idle(5ms)) {
+      pair.server.datagrams.push(base::Bytes(100, 1));
+      ++sent;
+    }
+  };
+  game(1s);
+  ASSERT_TRUE(pair.client.connection->migrate(PathId{2}, Migration::validated, pair.now));
+  game(1s);
+  EXPECT_EQ(pair.server.connection->path(), PathId{2});
+  EXPECT_EQ(pair.client.handler.datagrams.size(), sent);
+}
+
 TEST_F(PathTest, ABatchIsOnOnePath) {
   std::map<std::uint32_t, std::set<std::size_t>> sizes;
   pair.filter = [&sizes](bool, const Batch& batch, base::BytesView packet) {
