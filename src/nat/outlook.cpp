@@ -5,11 +5,18 @@
 namespace ztna::nat {
 namespace {
 
-// One pure kind. Whether a dependent mapping depends on the port too makes no difference here: a
-// peer's address is not the Intermediate's, so both give it a mapping of its own.
+// One pure kind: neither is a disjunction.
 struct Kind {
-  bool independent = true;  // mapping; also without a NAT
-  Dependence filtering = Dependence::unknown;
+  Dependence mapping = Dependence::endpoint_independent;  // also without a NAT
+  Dependence filtering = Dependence::endpoint_independent;
+
+  // The Intermediate and the peer see the same address.
+  [[nodiscard]] bool independent() const { return mapping == Dependence::endpoint_independent; }
+  [[nodiscard]] bool by_port() const { return mapping == Dependence::address_and_port_dependent; }
+  // From the peer's address, but not from the port that was sent to.
+  [[nodiscard]] bool takes_other_ports() const {
+    return filtering != Dependence::address_and_port_dependent;
+  }
 };
 
 // Does A's packet, sent to the address that the Intermediate sees of B, reach B, which sends to A's
@@ -18,17 +25,31 @@ bool arrives(const Kind& a, const Kind& b) {
   if (b.filtering == Dependence::endpoint_independent) return true;
   // B's mapping towards the Intermediate has sent to A only if B uses it for everyone; and A comes
   // from the port that B sent to only if A does so too.
-  return b.independent && (a.independent || b.filtering == Dependence::address_dependent);
+  return b.independent() && (a.independent() || b.takes_other_ports());
 }
 
-// ... and does B's answer, from B's mapping towards A, reach A, which has sent to the one that the
-// Intermediate sees?
+// ... and then both can hear the other from where they send to. B turns to where A's packet came
+// from: A has to let in what comes from B's mapping for that, and to answer it from the mapping
+// that B has turned to. Where A does not, B has to do the same for A.
 bool answered(const Kind& a, const Kind& b) {
-  return b.independent || a.filtering != Dependence::address_and_port_dependent;
+  if (b.independent()) return true;
+  if (!a.takes_other_ports()) return false;
+  return !a.by_port() || (!b.by_port() && b.takes_other_ports());
 }
 
 bool punches(const Kind& a, const Kind& b) {
   return (arrives(a, b) && answered(a, b)) || (arrives(b, a) && answered(b, a));
+}
+
+std::vector<Dependence> possible_mappings(Dependence mapping) {
+  using enum Dependence;
+  switch (mapping) {
+    case none: return {endpoint_independent};
+    case independent_or_address_dependent: return {endpoint_independent, address_dependent};
+    case address_or_port_dependent: return {address_dependent, address_and_port_dependent};
+    case unknown: return {endpoint_independent, address_dependent, address_and_port_dependent};
+    default: return {mapping};
+  }
 }
 
 std::vector<Dependence> possible_filters(Dependence filtering) {
@@ -44,18 +65,10 @@ std::vector<Dependence> possible_filters(Dependence filtering) {
 
 // Every pure kind that the observations allow.
 std::vector<Kind> possible(const Behaviour& behaviour) {
-  std::vector<bool> mappings;
-  switch (behaviour.mapping) {
-    case Dependence::none:
-    case Dependence::endpoint_independent: mappings = {true}; break;
-    case Dependence::unknown:
-    case Dependence::independent_or_address_dependent: mappings = {true, false}; break;
-    default: mappings = {false};
-  }
   std::vector<Kind> kinds;
-  for (const bool independent : mappings) {
-    for (const Dependence filter : possible_filters(behaviour.filtering)) {
-      kinds.push_back({independent, filter});
+  for (const Dependence mapping : possible_mappings(behaviour.mapping)) {
+    for (const Dependence filtering : possible_filters(behaviour.filtering)) {
+      kinds.push_back({mapping, filtering});
     }
   }
   return kinds;

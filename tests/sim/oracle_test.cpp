@@ -6,6 +6,8 @@
 
 #include <algorithm>
 
+#include "nat/outlook.hpp"
+
 namespace ztna::sim {
 namespace {
 
@@ -59,6 +61,31 @@ TEST(Oracle, OpennessNeverHurts) {
         if (!opens(more, less) || !can_meet(less, peer)) continue;
         EXPECT_TRUE(can_meet(more, peer)) << to_string(more) << " " << to_string(peer);
       }
+    }
+  }
+}
+
+// What netcheck tells people to expect. It may promise less: routers that filter each mapping by
+// itself, as Linux does, let in less than RFC 4787 §5 describes.
+TEST(Oracle, AllowsWhatTheOutlookPromises) {
+  const auto named = [](Dependence dependence) {
+    switch (dependence) {
+      case Dependence::endpoint_independent: return nat::Dependence::endpoint_independent;
+      case Dependence::address: return nat::Dependence::address_dependent;
+      case Dependence::address_and_port: return nat::Dependence::address_and_port_dependent;
+    }
+    return nat::Dependence::unknown;
+  };
+  const auto behaviour = [&](const NatKind& kind) {
+    nat::Behaviour made;
+    made.mapping = named(kind.mapping);
+    made.filtering = named(kind.filtering);
+    return made;
+  };
+  for (const NatKind& one : all_kinds()) {
+    for (const NatKind& other : all_kinds()) {
+      const bool promised = nat::outcome(behaviour(one), behaviour(other)) == nat::Outcome::direct;
+      EXPECT_LE(promised, can_meet(one, other)) << to_string(one) << " " << to_string(other);
     }
   }
 }

@@ -60,7 +60,9 @@ INSTANTIATE_TEST_SUITE_P(
                     // The open one hears the other's check, and answers to where it came from;
                     // that filter must let another port of the same host pass.
                     Pair{symmetric_open, symmetric_by_address, Outcome::direct},
-                    Pair{symmetric_open, symmetric, Outcome::relay}));
+                    Pair{symmetric_open, symmetric, Outcome::relay},
+                    // Each answer comes from yet another port than the one that was sent to.
+                    Pair{symmetric_open, symmetric_open, Outcome::relay}));
 
 TEST(Outlook, LeavesOpenWhatWasNotTold) {
   const Behaviour one_ip = behaviour(Dependence::independent_or_address_dependent,
