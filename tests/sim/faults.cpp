@@ -70,6 +70,7 @@ void Faults::end() {
 }
 
 bool Faults::excuses(const Machine& machine, Time from, Time until) const {
+  if (disbelieving_.contains(&machine)) return true;
   return std::ranges::any_of(upheavals_, [&](const auto& upheaval) {
     return upheaval.first == &machine && upheaval.second >= from && upheaval.second <= until;
   });
@@ -98,6 +99,15 @@ void Faults::set_wall_clock() {
   wall.seconds += days * day;
   scene_.world.note(victim.name() + "'s civil clock is set by " + std::to_string(days) + " days");
   scene_.set_wall_of(victim, wall);
+  // Before the CA's certificate begins nobody is believed: who loses an uplink then stays away for
+  // as long as the clock is wrong, and until the next attempt.
+  if (days >= 0) return;
+  if (&victim != scene_.relay) {
+    disbelieving_.insert(&victim);
+    return;
+  }
+  disbelieving_.insert(scene_.connectors.begin(), scene_.connectors.end());
+  disbelieving_.insert(scene_.agents.begin(), scene_.agents.end());
 }
 
 void Faults::jump_clock() {

@@ -17,9 +17,10 @@ class Faults {
   void plan_one(Duration until);
   // From now on the network is good, and all clocks are right. Machines that are away come back.
   void end();
-  // A process of that machine was killed: its flows of that time have ended with it.
   // Something was stopped or cut off while it measured round trips, and believes in long ones yet.
   [[nodiscard]] bool stretched_time() const { return stretched_time_; }
+  // A process of that machine was killed: its flows of that time have ended with it. Or a wrong
+  // clock kept it from coming back.
   [[nodiscard]] bool excuses(const Machine& machine, Time from, Time until) const;
 
  private:
@@ -50,6 +51,7 @@ class Faults {
   bool stretched_time_ = false;
   std::set<std::pair<const Machine*, const Machine*>> holes_;  // from, to: nothing passes
   std::vector<std::pair<const Machine*, Time>> upheavals_;
+  std::set<const Machine*> disbelieving_;  // no certificate is valid yet, there or at the relay
   std::uint8_t new_addresses_ = 0;
 };
 
