@@ -12,8 +12,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// How long peers have to go elsewhere after SIGTERM, and how long the farewells have to leave.
-constexpr base::Duration drain_grace = 1s;
+// How long peers have to go elsewhere after SIGTERM, how often to look whether they have, and how
+// long the farewells have to leave.
+constexpr base::Duration drain_grace = 3s;
+constexpr base::Duration drain_step = 50ms;
 constexpr base::Duration farewell = 100ms;
 constexpr base::Duration wall_interval = 60s;
 
@@ -45,13 +47,7 @@ Shell::Shell(daemon::Frame& frame, config::IntermediateOptions options)
       pump_(frame.loop(), *this),
       started_(io::Loop::now()),
       wall_timer_(frame.loop(), [this] { refresh_wall(); }),
-      drain_timer_(frame.loop(), [this] {
-        if (closing_) return drained_();
-        closing_ = true;
-        engine_->close(io::Loop::now());
-        pump_.pump();
-        drain_timer_.set(io::Loop::now() + farewell);
-      }) {}
+      drain_timer_(frame.loop(), [this] { drain_further(); }) {}
 
 base::Result<std::unique_ptr<Shell>> Shell::create(daemon::Frame& frame,
                                                    const config::IntermediateOptions& options,
@@ -123,9 +119,22 @@ void Shell::refresh_wall() {
 void Shell::drain(std::function<void()> done) {
   drained_ = std::move(done);
   const base::Time now = io::Loop::now();
+  drain_deadline_ = now + drain_grace;
   engine_->drain(drain_grace, now);
   pump_.pump();
-  drain_timer_.set(engine_->idle() ? now : now + drain_grace);
+  drain_further();
+}
+
+void Shell::drain_further() {
+  if (closing_) return drained_();
+  const base::Time now = io::Loop::now();
+  if (!engine_->idle() && now < drain_deadline_) {
+    return drain_timer_.set(std::min(now + drain_step, drain_deadline_));
+  }
+  closing_ = true;
+  engine_->close(now);
+  pump_.pump();
+  drain_timer_.set(now + farewell);
 }
 
 void Shell::add_routes() {

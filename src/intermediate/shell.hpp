@@ -32,6 +32,7 @@ class Shell final : private io::PacketPump::Engine {
   [[nodiscard]] base::Status bind();
   void add_routes();
   void drain(std::function<void()> done);
+  void drain_further();
   void refresh_wall();
 
   daemon::Frame& frame_;
@@ -42,6 +43,7 @@ class Shell final : private io::PacketPump::Engine {
   base::Time started_;
   io::Timer wall_timer_, drain_timer_;
   std::function<void()> drained_;
+  base::Time drain_deadline_{};
   bool closing_ = false;
 };
 
