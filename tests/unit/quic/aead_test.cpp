@@ -5,6 +5,7 @@
 #include <random>
 
 #include "quic/keys.hpp"
+#include "unit/quic/rfc9001_client_initial.hpp"
 
 namespace ztna::quic {
 namespace {
@@ -63,6 +64,21 @@ TEST_P(Aead, MatchesTheRfcsHeaderProtection) {
             "437b9aec36");
   EXPECT_EQ(mask_of("c206b8d9b9f0f37644430b490eeaa314", "2cd0991cd25b0aac406a5816b6394100"),
             "2ec0d8356a");
+}
+
+// RFC 9001 appendix A.2: the client's Initial.
+TEST_P(Aead, MatchesTheRfcsClientInitial) {
+  base::Bytes payload = hex(rfc9001::client_initial_crypto);
+  payload.resize(1162);
+  base::Bytes nonce = hex("fa044b2f42a3fd3b46fb255c");
+  nonce.back() ^= 2;
+  const auto key = backend().packet_key(hex("1f369613dd76d5467730efcbe3b1a22d").data());
+  base::Bytes sealed(payload.size() + aead_tag_length);
+  ASSERT_TRUE(key->seal(sealed.data(), payload, nonce.data(), hex(rfc9001::client_initial_header)));
+  EXPECT_EQ(base::to_hex(sealed), rfc9001::client_initial_sealed);
+  base::Bytes opened(payload.size());
+  ASSERT_TRUE(key->open(opened.data(), sealed, nonce.data(), hex(rfc9001::client_initial_header)));
+  EXPECT_EQ(opened, payload);
 }
 
 // RFC 9001 appendix A.3: the server's Initial, packet number 1.
