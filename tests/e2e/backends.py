@@ -103,8 +103,8 @@ class UdpEcho:
 class TcpServer:
     """Accepts, and calls `serve(connection)` on a thread for each."""
 
-    def __init__(self, serve):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, serve, host: str = "127.0.0.1", port: int = 0):
+        self.listener = socket.create_server((host, port))
         self.port = self.listener.getsockname()[1]
         self.serve = serve
         threading.Thread(target=self._run, daemon=True).start()

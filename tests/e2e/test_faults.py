@@ -10,6 +10,7 @@ import time
 import pytest
 
 from backends import TcpServer, need, nginx, random_file, wait_udp_bound
+from netns import require_netns
 from ztna import (curl, failures, forward_port, free_port, is_reset, reset_at, wait_for,
                   wait_service)
 
@@ -238,6 +239,39 @@ def test_backend_that_is_down_is_withdrawn_and_comes_back(world):
     with socket.create_server(("127.0.0.1", port)) as listener:
         listener.settimeout(30)
         wait_service(agent, "web", 40)
+
+
+def test_a_backends_name_is_looked_up_for_every_flow(world):
+    """The service moves to another address; the Connector, which sees a hosts file of its own,
+    goes there with the next flow, and the flow that is open stays where it is."""
+    require_netns()
+    def tell(name):
+        def serve(connection):
+            while connection.recv(100):
+                connection.sendall(name)
+        return serve
+    old = TcpServer(tell(b"old"))
+    new = TcpServer(tell(b"new"), "127.0.0.2", old.port)
+    hosts = world.folder / "hosts"
+    hosts.write_text("127.0.0.1 the-backend\n")
+    own_hosts = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"',
+                 str(hosts))
+    world.allow({"alice": ["web"]})
+    world.intermediate()
+    world.connector("home", {"web": f"tcp://the-backend:{old.port}"}, prefix=own_hosts)
+    agent = world.agent("alice", "--forward", "tcp://127.0.0.1:0=web")
+    wait_service(agent, "web")
+    def ask(connection):
+        connection.sendall(b"who?")
+        return connection.recv(10)
+    with socket.create_connection(("127.0.0.1", forward_port(agent, "web")), 10) as first:
+        assert ask(first) == b"old"
+        hosts.write_text("127.0.0.2 the-backend\n")  # in place: the mount is of this file
+        with socket.create_connection(("127.0.0.1", forward_port(agent, "web")), 10) as second:
+            assert ask(second) == b"new"
+        assert ask(first) == b"old"
+    old.close()
+    new.close()
 
 
 def test_backend_that_does_not_accept(world):
