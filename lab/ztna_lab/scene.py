@@ -96,7 +96,7 @@ class Scene:
     # --- the programs
 
     def start(self, intermediate_port: int | None = None, guests: tuple[str, ...] = (),
-              connector_flags: tuple[str, ...] = ()):
+              connector_flags: tuple[str, ...] = (), agent_flags: tuple[str, ...] = ()):
         """Everything up to the point where the service could be used. No session yet. `guests` are
         Agents that may come later."""
         self.start_intermediate(guests)
@@ -104,7 +104,8 @@ class Scene:
         more = {} if intermediate_port is None else {"intermediate_port": intermediate_port}
         self.connector = self.system.start_connector(self.server, CONNECTOR, (WEB, ECHO),
                                                      *connector_flags, **more)
-        self.agent = self.system.start_agent(self.laptop, AGENT, [(WEB, ECHO)], **more)
+        self.agent = self.system.start_agent(self.laptop, AGENT, [(WEB, ECHO)], *agent_flags,
+                                             **more)
 
     def start_intermediate(self, guests: tuple[str, ...] = ()):
         self.system.policy({agent: [WEB, ECHO] for agent in (AGENT, *guests)})
