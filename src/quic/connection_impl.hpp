@@ -51,6 +51,7 @@ struct Connection::Impl {
   [[nodiscard]] Step write_datagram(Writing& packet);
   [[nodiscard]] Step write_rest(Writing& packet) const;
   [[nodiscard]] bool next_datagram(DatagramSource::Item& item);
+  [[nodiscard]] bool has_content();
   void update_keys_in_time(ngtcp2_tstamp ts);
   void look_for_stopped_streams(ngtcp2_tstamp ts);
   void stopped_by_peer(Stream& stream);
@@ -63,6 +64,7 @@ struct Connection::Impl {
   void note_path();
   void note_window();
   [[nodiscard]] ngtcp2_tstamp stamp(base::Time now);
+  [[nodiscard]] ngtcp2_tstamp stamp_round(base::Time now);
   // By how much a timer may be late.
   [[nodiscard]] ngtcp2_duration lateness() const;
   [[nodiscard]] bool may_use_streams() const { return established && phase == Phase::open; }

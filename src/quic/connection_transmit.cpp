@@ -13,6 +13,8 @@ namespace {
 // The most one UDP_SEGMENT send takes, less headers.
 constexpr std::size_t max_batch = 62 * 1024;
 constexpr std::size_t datagram_frame_head = 3;  // type and length
+// From the arrival of packets to the round that answers them.
+constexpr ngtcp2_duration same_round = NGTCP2_MILLISECONDS;
 
 }  // namespace
 
@@ -151,8 +153,23 @@ Connection::Impl::Packet Connection::Impl::write_packet(base::MutableBytes out, 
           static_cast<Ecn>(packet.info.ecn)};
 }
 
+bool Connection::Impl::has_content() {
+  DatagramSource::Item item;
+  return streams.next_urgent() != nullptr || streams.next_ordinary() != nullptr ||
+         next_datagram(item);
+}
+
+// When to say that a round happens which has nothing to say itself: at the time of what came in
+// just now. ngtcp2 would acknowledge that alone as soon as an eighth of the round trip has passed,
+// on a short path while the answer that could carry it is being made.
+ngtcp2_tstamp Connection::Impl::stamp_round(base::Time now) {
+  const ngtcp2_tstamp heard = last_ts;
+  const bool just_heard = base::to_ns(now) < heard + same_round;
+  return just_heard && !has_content() ? heard : stamp(now);
+}
+
 Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
-  const ngtcp2_tstamp ts = stamp(now);
+  const ngtcp2_tstamp ts = stamp_round(now);
   Batch batch;
   if (carried.size > 0 && phase == Phase::open) {
     std::memcpy(buffer.data(), carried_octets.data(), carried.size);
@@ -195,9 +212,7 @@ Batch Connection::Impl::transmit(base::MutableBytes buffer, base::Time now) {
   }
   // What there is to say follows the probe at once, and is paced with it.
   if (!probe) ngtcp2_conn_update_pkt_tx_time(conn.get(), ts);
-  DatagramSource::Item item;
-  held_back = !established || streams.next_urgent() != nullptr ||
-              streams.next_ordinary() != nullptr || next_datagram(item);
+  held_back = !established || has_content();
   note_path();
   note_window();
   return batch;

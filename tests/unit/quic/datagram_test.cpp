@@ -1,3 +1,4 @@
+#include "base/datagram.hpp"
 #include "unit/quic/pair.hpp"
 
 namespace ztna::quic {
@@ -146,6 +147,32 @@ TEST(Datagram, GoBeforeOrdinaryStreamsAndAfterUrgentOnes) {
   // What space the last datagram of a packet leaves may carry a little of the stream.
   EXPECT_LT(bulk_at_datagrams, 100 * 500u);
   EXPECT_EQ(server.datagrams.size(), 100u);
+}
+
+// On a short path an eighth of the round trip is over before the program has answered.
+TEST(DatagramAck, TravelsWithTheAnswer) {
+  Pair pair;
+  pair.network.delay = 500us;
+  ASSERT_TRUE(pair.establish());
+  pair.idle(10s);
+  base::Bytes buffer(base::transmit_buffer_size);
+  const auto pass = [&](Pair::Side& from, Pair::Side& to) {
+    const Batch batch = from.connection->transmit(buffer, pair.now);
+    if (batch.size > 0) {
+      to.connection->receive(batch.path, batch.ecn, base::BytesView(buffer).first(batch.size),
+                             pair.now);
+    }
+    return batch.size;
+  };
+  pair.client.datagrams.push(base::Bytes(100, 1));
+  ASSERT_GT(pass(pair.client, pair.server), 0u);
+  ASSERT_EQ(pair.server.handler.datagrams.size(), 1u);
+  EXPECT_GT(pair.client.connection->stats().bytes_in_flight, 0u);
+  pair.now += 300us;
+  EXPECT_EQ(pass(pair.server, pair.client), 0u) << "the acknowledgement left alone";
+  pair.server.datagrams.push(base::Bytes(100, 1));
+  ASSERT_GT(pass(pair.server, pair.client), 0u);
+  EXPECT_EQ(pair.client.connection->stats().bytes_in_flight, 0u);
 }
 
 }  // namespace
