@@ -1,5 +1,6 @@
 """The arithmetic of the figures; and the bench says what is missing, installs nothing and ends clean."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -99,3 +100,13 @@ def test_a_signal_leaves_nothing_behind(number, tmp_path):
     running.communicate(timeout=30)
     assert running.returncode == 128 + number
     assert traces(running.pid) == []
+
+
+def test_a_section_is_measured_to_its_end(tmp_path):
+    """The one with the most machinery, once each."""
+    target = tmp_path / "figures.json"
+    running = bench("run", "moves", "--quick", "--json", str(target))
+    table, errors = running.communicate(timeout=180)
+    assert running.returncode == 0, errors
+    assert "relay to direct, worst gap of 1 (ms)" in table
+    assert json.loads(target.read_text())
