@@ -187,8 +187,20 @@ void Node::end_expired(base::Time now) {
 
 // --- engine
 
-void Node::receive(const base::Incoming& packet, base::Time now) {
+// Sessions that the Intermediate has told the other ends are over. To claim them would cost the
+// first request after a laptop was opened many seconds. One that lives without a relay may live on.
+void Node::notice_sleep(base::Time now) {
   now_ = now;
+  if (now - std::exchange(awake_at_, now) < timeouts::asleep) return;
+  for (const auto& [key, slot] : slots_) {
+    if (slot->leg == nullptr) continue;
+    slot->session->close(session::close_idle, "this machine slept", now);
+    touch(key);
+  }
+}
+
+void Node::receive(const base::Incoming& packet, base::Time now) {
+  notice_sleep(now);
   if (wire::stun::is_stun(packet.payload)) return receive_stun(packet, now);
   auto verdict = endpoint_.classify(packet.payload, packet.from, {}, now);
   if (const auto* deliver = std::get_if<quic::Endpoint::Deliver>(&verdict)) {
@@ -245,7 +257,7 @@ void Node::receive_stun(const base::Incoming& packet, base::Time now) {
 }
 
 void Node::expire(base::Time now) {
-  now_ = now;
+  notice_sleep(now);
   if (now >= expiry_check_) {
     expiry_check_ = now + timeouts::expiry_check;
     end_expired(now);
@@ -553,6 +565,7 @@ Node::Slot* Node::create_session(const proto::SessionReady& ready, const base::S
   slot->must_start_by = now_ + std::chrono::seconds(10);
   by_id_.emplace(id, slot->key);
   Slot* const raw = slot.get();
+  if (slots_.empty()) awake_at_ = now_;  // who has no session may be left alone for long
   slots_.emplace(raw->key, std::move(slot));
   count_sessions();
   return raw;

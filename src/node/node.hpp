@@ -152,6 +152,7 @@ class Node final : private UplinkHandler {
   Slot* slot_of(const base::SessionId& id) const;
   void touch(SlotKey key);
   [[nodiscard]] base::Outgoing transmit_sessions(base::MutableBytes buffer, base::Time now);
+  void notice_sleep(base::Time now);
   void receive_stun(const base::Incoming& packet, base::Time now);
   void update_candidates();
   [[nodiscard]] std::vector<nat::Candidate> candidates() const;
@@ -162,6 +163,7 @@ class Node final : private UplinkHandler {
   NodeConfig config_;
   NodeOwner& owner_;
   base::WallReference wall_;
+  base::Time awake_at_{};  // the latest receive() or expire()
   base::Time now_{};
   base::Time expiry_check_{};
   quic::Endpoint endpoint_;

@@ -60,6 +60,9 @@ inline constexpr base::Duration flow_waits_for_direct = 10s;
 inline constexpr base::Duration flow_reply = 8s;
 // A Connector instance that failed a flow is used last for so long.
 inline constexpr base::Duration instance_penalty = 10s;
+// Nobody called this node for so long while it had sessions, whose uplinks want it every second:
+// the machine slept. An Intermediate gives a silent node up after 8 s and tells the other ends.
+inline constexpr base::Duration asleep = 12s;
 // How often live connections are held against the calendar.
 inline constexpr base::Duration expiry_check = 10s;
 // An Agent closes a session that had no flow for this long.

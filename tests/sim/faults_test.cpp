@@ -111,6 +111,28 @@ TEST(Faults, FrozenPartsGoOnWhereTheyWere) {
   }
 }
 
+// A closed and opened lid. The others have given the sleeper up, and it knows.
+TEST(Faults, TheFirstRequestAfterALongSleepIsServed) {
+  for (const bool agent_sleeps : {true, false}) {
+    for (const Duration asleep : {Duration(15s), Duration(75s), Duration(1h)}) {
+      for (const bool direct : {true, false}) {
+        Scene scene({.direct_paths = direct});
+        ASSERT_TRUE(scene.settle());
+        ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
+        scene.world.idle(1s);
+        Machine& sleeper = agent_sleeps ? *scene.agents[0] : *scene.connectors[0];
+        sleeper.freeze(asleep);
+        scene.world.idle(asleep);
+        if (!agent_sleeps) ASSERT_TRUE(scene.settle(2s));  // back in the Agent's directory
+        Client& client = scene.open({.size = 100});
+        ASSERT_TRUE(scene.finish(client, 2s)) << sleeper.name() << " " << asleep / 1s << direct;
+        EXPECT_TRUE(client.complete()) << sleeper.name() << " " << asleep / 1s << client.text();
+        EXPECT_EQ(scene.world.violations(), none);
+      }
+    }
+  }
+}
+
 TEST(Faults, OutageOfTheNetworkIsSurvived) {
   for (const bool at_agent : {true, false}) {
     Scene scene;
