@@ -164,7 +164,7 @@ bool Connection::Impl::has_content() {
 // on a short path while the answer that could carry it is being made.
 ngtcp2_tstamp Connection::Impl::stamp_round(base::Time now) {
   const ngtcp2_tstamp heard = last_ts;
-  const bool just_heard = base::to_ns(now) < heard + same_round;
+  const bool just_heard = established && base::to_ns(now) < heard + same_round;
   return just_heard && !has_content() ? heard : stamp(now);
 }
 
