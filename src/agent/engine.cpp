@@ -370,7 +370,7 @@ void Engine::on_flow_data(Session& session, StreamId stream, base::BytesView dat
 void Engine::on_flow_fin(Session& session, StreamId stream) {
   const Flow* const flow = find(session, stream);
   if (flow == nullptr) return;
-  if (flow->protocol == Protocol::udp) return session.finish(stream);
+  if (has_datagrams(flow->protocol)) return session.finish(stream);
   handler_.on_flow_fin(flow->id);
 }
 

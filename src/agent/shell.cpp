@@ -43,6 +43,7 @@ Shell::Shell(daemon::Frame& frame, const config::AgentOptions& options, const st
       options_(options),
       pump_(frame.loop(), *this),
       pings_(flows_, [this](FlowId id) { return engine_->session_of(id); }),
+      quality_(frame.loop(), flows_, [this](FlowId id) { return engine_->session_of(id); }),
       engine_(make_engine(frame, options, version, flows_)),
       proofs_(frame.loop(), *engine_, pump_),
       driver_(frame.loop(), engine_->node(), pump_),
@@ -113,6 +114,10 @@ int Shell::run() {
   frame_.route_async("GET", "/v1/ping",
                      [this](const io::HttpRequest& request, const io::HttpReply& reply) {
                        pings_.ask(request, reply);
+                     });
+  frame_.route_async("GET", "/v1/quality",
+                     [this](const io::HttpRequest& request, const io::HttpReply& reply) {
+                       quality_.ask(request, reply);
                      });
   frame_.route_async("GET", "/v1/prove/statements",
                      [this](const io::HttpRequest& request, const io::HttpReply& reply) {

@@ -18,6 +18,7 @@
 #include "agent/shell_forward.hpp"
 #include "agent/shell_ping.hpp"
 #include "agent/shell_prove.hpp"
+#include "agent/shell_quality.hpp"
 #include "agent/shell_socks.hpp"
 #include "agent/shell_tcp_flows.hpp"
 #include "bridge/node_driver.hpp"
@@ -59,6 +60,7 @@ class Shell final : private io::PacketPump::Engine {
   io::PacketPump pump_;
   EngineFlows flows_;
   Pings pings_;
+  QualityProbes quality_;
   std::unique_ptr<agent::Engine> engine_;
   Proofs proofs_;
   bridge::NodeDriver driver_;

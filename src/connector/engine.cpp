@@ -214,7 +214,7 @@ void Engine::on_flow_opened(Session& session, StreamId stream, const std::string
     why = FlowEnd::denied;
     text = decision.rule;
   } else if (known == services_.end() ||
-             (protocol != Protocol::ping && known->second.config.protocol != protocol)) {
+             (has_backend(protocol) && known->second.config.protocol != protocol)) {
     why = FlowEnd::unknown_service;
     text = known == services_.end()
                ? "this Connector has no such service"
@@ -232,6 +232,7 @@ void Engine::on_flow_opened(Session& session, StreamId stream, const std::string
     session.finish(stream);
     return end(id, FlowEnd::finished, {}, false);
   }
+  if (protocol == Protocol::echo) return accept_flow(id);
   ++known->second.flows_total;
   ++known->second.flows;
   flow.counted = true;
@@ -251,7 +252,7 @@ void Engine::on_flow_fin(Session& session, StreamId stream) {
   const FlowId id = id_of(session, stream);
   const Flow* const flow = find(id);
   if (flow == nullptr) return;
-  if (flow->protocol == Protocol::udp) {  // the association is over
+  if (has_datagrams(flow->protocol)) {  // the association is over
     session.finish(stream);
     return;
   }
@@ -267,6 +268,10 @@ void Engine::on_flow_datagram(Session& session, StreamId stream, base::BytesView
   const FlowId id = id_of(session, stream);
   Flow* const flow = find(id);
   if (flow == nullptr) return;
+  if (flow->protocol == Protocol::echo) {
+    std::ignore = session.send_datagram(stream, payload);
+    return;
+  }
   flow->counters.to_backend += payload.size();
   counters_.bytes_to_backend += payload.size();
   handler_.on_flow_datagram(id, payload);

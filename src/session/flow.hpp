@@ -11,10 +11,23 @@
 
 namespace ztna::session {
 
-// `ping`: a question to the Connector whether it serves, and no octets; it asks no backend.
-enum class Protocol : std::uint8_t { tcp, udp, ping };
+// Two are for the Connector itself, and no backend hears of them: `ping` asks whether it serves,
+// and carries no octets; `echo` gets each datagram back.
+enum class Protocol : std::uint8_t { tcp, udp, ping, echo };
 [[nodiscard]] constexpr std::string_view to_string(Protocol p) {
-  return p == Protocol::tcp ? "tcp" : p == Protocol::udp ? "udp" : "ping";
+  switch (p) {
+    case Protocol::tcp: return "tcp";
+    case Protocol::udp: return "udp";
+    case Protocol::ping: return "ping";
+    case Protocol::echo: return "echo";
+  }
+  return "unknown";
+}
+[[nodiscard]] constexpr bool has_datagrams(Protocol p) {
+  return p == Protocol::udp || p == Protocol::echo;
+}
+[[nodiscard]] constexpr bool has_backend(Protocol p) {
+  return p == Protocol::tcp || p == Protocol::udp;
 }
 
 // Why a flow did not start or ended. One closed set for logs, audit, SOCKS replies and metrics.

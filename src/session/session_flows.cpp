@@ -44,6 +44,7 @@ proto::FlowProtocol to_wire(Protocol protocol) {
     case Protocol::tcp: return proto::FLOW_PROTOCOL_TCP;
     case Protocol::udp: return proto::FLOW_PROTOCOL_UDP;
     case Protocol::ping: return proto::FLOW_PROTOCOL_PING;
+    case Protocol::echo: return proto::FLOW_PROTOCOL_ECHO;
   }
   return proto::FLOW_PROTOCOL_UNSPECIFIED;
 }
@@ -53,6 +54,7 @@ std::optional<Protocol> from_wire(proto::FlowProtocol protocol) {
     case proto::FLOW_PROTOCOL_TCP: return Protocol::tcp;
     case proto::FLOW_PROTOCOL_UDP: return Protocol::udp;
     case proto::FLOW_PROTOCOL_PING: return Protocol::ping;
+    case proto::FLOW_PROTOCOL_ECHO: return Protocol::echo;
     default: return std::nullopt;
   }
 }
@@ -178,7 +180,7 @@ void Session::consume(StreamId id, std::size_t size) {
 
 bool Session::send_datagram(StreamId id, base::BytesView payload) {
   const Flow* const f = flow(id);
-  if (f == nullptr || f->over || f->protocol != Protocol::udp) return false;
+  if (f == nullptr || f->over || !has_datagrams(f->protocol)) return false;
   wake();
   datagrams_.push(wire::flow_of_stream(id), payload);
   return true;
@@ -264,7 +266,7 @@ void Session::on_stream_data(StreamId id, base::BytesView data, bool fin) {
       return handler_.on_flow_reset(*this, id);
     }
   }
-  if (f->protocol == Protocol::udp) {
+  if (has_datagrams(f->protocol)) {
     connection_->consume(id, data.size());
   } else if (!data.empty()) {
     handler_.on_flow_data(*this, id, data);
@@ -305,7 +307,7 @@ void Session::on_datagram(base::BytesView datagram) {
   if (role_ == Role::connector && (f == nullptr || !f->head_done)) {
     return early_.keep(parsed->header.flow, datagram, now_);
   }
-  if (f == nullptr || f->over || f->protocol != Protocol::udp) {
+  if (f == nullptr || f->over || !has_datagrams(f->protocol)) {
     ++counters_.datagrams_dropped;
     return;
   }

@@ -16,6 +16,7 @@
 #include "tool/ping_command.hpp"
 #include "tool/policy_command.hpp"
 #include "tool/prove_command.hpp"
+#include "tool/quality_command.hpp"
 #include "tool/quickstart_command.hpp"
 #include "tool/quickstart_page.hpp"
 #include "tool/relay_command.hpp"
@@ -33,6 +34,7 @@ constexpr const char* examples =
     "  ztna policy check --policy policy.toml --agent alice --service web\n"
     "  ztna status --watch                             what this machine's daemons are doing\n"
     "  ztna prove web                                  which path its traffic takes, with proof\n"
+    "  ztna quality quake                              ping, jitter and loss, and a grade\n"
     "  ztna netcheck --intermediate relay.example.org  what this network allows\n"
     "\n"
     "Each command explains itself: ztna COMMAND --help. The daemons are intermediate-server,\n"
@@ -71,17 +73,19 @@ void add_commands(CLI::App& root, Context& context) {
   add_status_command(root, context);
   add_ping_command(root, context);
   add_prove_command(root, context);
+  add_quality_command(root, context);
   add_relay_command(root, context);
   add_netcheck_command(root, context);
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
-  static constexpr std::array<std::pair<const char*, const char*>, 9> groups = {
+  static constexpr std::array<std::pair<const char*, const char*>, 10> groups = {
       {{"quickstart", "Begin"},
        {"lab", "Begin"},
        {"status", "Running daemons"},
        {"ping", "Running daemons"},
        {"prove", "Running daemons"},
+       {"quality", "Running daemons"},
        {"relay", "Running daemons"},
        {"netcheck", "Networks"},
        {"ca", "Identity and policy"},

@@ -24,5 +24,10 @@ struct ControlRequest {
 // Where a daemon of `role` listens on this machine by default: the first of the usual sockets that
 // exists. Else `not_found`, saying where it was looked for.
 [[nodiscard]] base::Result<std::string> default_control_socket(const std::string& role);
+// The one that was given, or that.
+[[nodiscard]] inline base::Result<std::string> control_socket(const std::string& given,
+                                                              const std::string& role) {
+  return given.empty() ? default_control_socket(role) : base::Result<std::string>(given);
+}
 
 }  // namespace ztna::tool

@@ -159,12 +159,8 @@ void add_netcheck_command(CLI::App& root, Context& context) {
   command->add_option("--router", options->router, "the router's make and model in the record")
       ->type_name("TEXT");
   command->footer(footer);
-  command->callback([options, &context] {
-    const auto done = run(*options, context);
-    if (done) return;
-    context.err << "ztna netcheck: " << logging::escaped(done.error().message()) << "\n";
-    context.exit_code = done.error().code == ErrorCode::invalid_argument ? 2 : 1;
-  });
+  command->callback(
+      [options, &context] { conclude(context, "ztna netcheck", run(*options, context)); });
 }
 
 }  // namespace ztna::tool

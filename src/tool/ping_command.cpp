@@ -2,14 +2,12 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <csignal>
 #include <memory>
 #include <ostream>
-#include <thread>
 
 #include "io/http_client.hpp"
-#include "logging/format.hpp"
 #include "tool/control.hpp"
+#include "tool/interrupt.hpp"
 #include "tool/ping_view.hpp"
 
 namespace ztna::tool {
@@ -31,33 +29,6 @@ constexpr std::uint64_t until_direct_count = 45;
 // The Agent itself gives up within this time: an uplink, a relay, a direct path, an answer.
 constexpr base::Duration patience = 40s;
 
-volatile std::sig_atomic_t interrupted = 0;
-
-// The first Ctrl-C ends the asking and shows the totals; a second one kills.
-class Interruptible {
- public:
-  Interruptible() {
-    interrupted = 0;
-    struct sigaction action{};
-    action.sa_handler = [](int) { interrupted = 1; };
-    action.sa_flags = static_cast<int>(SA_RESETHAND);
-    sigaction(SIGINT, &action, &before_);
-  }
-  ~Interruptible() { sigaction(SIGINT, &before_, nullptr); }
-  Interruptible(const Interruptible&) = delete;
-  Interruptible& operator=(const Interruptible&) = delete;
-
- private:
-  struct sigaction before_{};
-};
-
-void pause(std::chrono::steady_clock::time_point until) {
-  while (interrupted == 0 && std::chrono::steady_clock::now() < until) {
-    std::this_thread::sleep_for(std::min<std::chrono::steady_clock::duration>(
-        50ms, until - std::chrono::steady_clock::now()));
-  }
-}
-
 base::Result<PingAnswer> ask(const PingOptions& options, const std::string& socket,
                              std::uint64_t seq) {
   ControlRequest request;
@@ -72,12 +43,8 @@ base::Result<PingAnswer> ask(const PingOptions& options, const std::string& sock
 }
 
 base::Status run(const PingOptions& options, Context& context) {
-  std::string socket = options.control;
-  if (socket.empty()) {
-    auto found = default_control_socket("agent");
-    if (!found) return tl::unexpected(found.error());
-    socket = std::move(*found);
-  }
+  const auto socket = control_socket(options.control, "agent");
+  if (!socket) return tl::unexpected(socket.error());
   const std::uint64_t count = options.count != 0     ? options.count
                               : options.until_direct ? until_direct_count
                                                      : UINT64_MAX;
@@ -87,11 +54,11 @@ base::Status run(const PingOptions& options, Context& context) {
   PingTotals totals;
   bool direct = false, over = false;
   auto next = std::chrono::steady_clock::now();
-  for (std::uint64_t seq = 1; seq <= count && !over && interrupted == 0 && context.out; ++seq) {
-    if (seq > 1) pause(next);
-    if (interrupted != 0) break;
+  for (std::uint64_t seq = 1; seq <= count && !over && context.out; ++seq) {
+    if (seq > 1) Interruptible::pause(next);
+    if (Interruptible::interrupted()) break;
     next = std::chrono::steady_clock::now() + interval;
-    const auto answer = ask(options, socket, seq);
+    const auto answer = ask(options, *socket, seq);
     if (!answer) return tl::unexpected(answer.error());
     totals.add(*answer);
     direct = direct || answer->direct;
@@ -143,12 +110,8 @@ void add_ping_command(CLI::App& root, Context& context) {
                    "the Agent's control socket, instead of this machine's usual one")
       ->type_name("SOCKET");
   command->footer(footer);
-  command->callback([options, &context] {
-    const auto done = run(*options, context);
-    if (done) return;
-    context.err << "ztna ping: " << logging::escaped(done.error().message()) << "\n";
-    context.exit_code = done.error().code == ErrorCode::invalid_argument ? 2 : 1;
-  });
+  command->callback(
+      [options, &context] { conclude(context, "ztna ping", run(*options, context)); });
 }
 
 }  // namespace ztna::tool

@@ -62,15 +62,11 @@ base::Status show(const ProveOptions& options, const proof::Report& report,
 }
 
 base::Status prove(const ProveOptions& options, Context& context) {
-  std::string socket = options.control;
-  if (socket.empty()) {
-    auto found = default_control_socket("agent");
-    if (!found) return tl::unexpected(found.error());
-    socket = std::move(*found);
-  }
+  const auto socket = control_socket(options.control, "agent");
+  if (!socket) return tl::unexpected(socket.error());
   ProveWorld world;
   world.ask = [&](const std::string& method, const std::string& target) {
-    return ask_agent(socket, method, target);
+    return ask_agent(*socket, method, target);
   };
   world.now = [] { return io::Loop::now(); };
   world.pause = [](base::Duration time) { std::this_thread::sleep_for(time); };
@@ -154,12 +150,8 @@ void add_prove_command(CLI::App& root, Context& context) {
                    "the Agent's control socket, instead of this machine's usual one")
       ->type_name("SOCKET");
   command->footer(footer);
-  command->callback([options, &context] {
-    const auto done = run(*options, context);
-    if (done) return;
-    context.err << "ztna prove: " << logging::escaped(done.error().message()) << "\n";
-    context.exit_code = done.error().code == ErrorCode::invalid_argument ? 2 : 1;
-  });
+  command->callback(
+      [options, &context] { conclude(context, "ztna prove", run(*options, context)); });
 }
 
 }  // namespace ztna::tool

@@ -19,12 +19,9 @@ struct RelayOptions {
 base::Status run_relay(const RelayOptions& options, const std::string& action, Context& context) {
   ControlRequest request;
   request.target = "/v1/relay";
-  request.socket = options.control;
-  if (request.socket.empty()) {
-    auto socket = default_control_socket("intermediate");
-    if (!socket) return tl::unexpected(socket.error());
-    request.socket = std::move(*socket);
-  }
+  const auto socket = control_socket(options.control, "intermediate");
+  if (!socket) return tl::unexpected(socket.error());
+  request.socket = *socket;
   if (action != "show") {
     request.method = "POST";
     request.body = action == "on" ? R"({"on":true})" : R"({"on":false})";

@@ -7,9 +7,7 @@ namespace ztna::tool {
 namespace {
 
 std::string with_digits(double value, int digits, const char* unit) {
-  std::array<char, 64> text{};
-  std::snprintf(text.data(), text.size(), "%.*f %s", digits, value, unit);
-  return text.data();
+  return format_fixed(value, digits) + " " + unit;
 }
 
 std::string two_units(std::uint64_t major, const char* major_unit, std::uint64_t minor,
@@ -20,6 +18,12 @@ std::string two_units(std::uint64_t major, const char* major_unit, std::uint64_t
 }
 
 }  // namespace
+
+std::string format_fixed(double value, int digits) {
+  std::array<char, 64> text{};
+  std::snprintf(text.data(), text.size(), "%.*f", digits, value);
+  return text.data();
+}
 
 std::string format_count(std::uint64_t count) {
   std::string text = std::to_string(count);

@@ -19,6 +19,7 @@ class FakeFlows final : public Flows {
   std::map<std::string, FlowEnd> failing;
   std::vector<std::string> opened;  // "tcp web"
   std::size_t finished = 0;
+  std::size_t swallow = 0;  // every so manieth datagram is lost; 0: none
 
   [[nodiscard]] FlowId open(const std::string& service, Protocol protocol,
                             session::FlowHandler& user) override {
@@ -71,6 +72,7 @@ class FakeFlows final : public Flows {
   void flow_reset(FlowId id) override { end(id, FlowEnd::reset); }
   void flow_consume(FlowId /*id*/, std::size_t /*size*/) override {}
   void flow_datagram(FlowId id, base::BytesView payload) override {
+    if (swallow != 0 && ++datagrams_ % swallow == 0) return;
     later(id, [id, copy = base::Bytes(payload.begin(), payload.end())](session::FlowHandler& user) {
       user.on_flow_datagram(id, copy);
     });
@@ -91,6 +93,7 @@ class FakeFlows final : public Flows {
 
   io::Loop& loop_;
   std::uint64_t last_ = 0;
+  std::size_t datagrams_ = 0;
   std::unordered_map<std::uint64_t, session::FlowHandler*> users_;
 };
 

@@ -1,0 +1,174 @@
+#include "tool/quality_command.hpp"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <fstream>
+#include <memory>
+#include <ostream>
+
+#include "io/http_client.hpp"
+#include "tool/control.hpp"
+#include "tool/interrupt.hpp"
+#include "tool/quality_view.hpp"
+
+namespace ztna::tool {
+namespace {
+
+using base::ErrorCode;
+using Clock = std::chrono::steady_clock;
+
+struct QualityOptions {
+  std::string service, control, svg, at_least;
+  unsigned seconds = 10, rate = 50, size = 100;
+  bool watch = false, json = false;
+};
+
+// A session may have to be opened first: an uplink, a relay, a direct path.
+constexpr base::Duration patience = std::chrono::seconds(40);
+// Rounds that bring nothing, one after the other, before it gives up.
+constexpr int failures_are_enough = 5;
+constexpr double lost_after_ms = 1000;
+
+double ms_since(Clock::time_point begin) {
+  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+base::Result<QualityRound> ask(const QualityOptions& options, const std::string& socket) {
+  ControlRequest request;
+  request.socket = socket;
+  request.target = "/v1/quality?service=" + io::url_encode(options.service) +
+                   "&count=" + std::to_string(options.rate) +
+                   "&interval_ms=" + std::to_string(1000 / options.rate) +
+                   "&size=" + std::to_string(options.size);
+  request.timeout = patience;
+  const auto answer = ask_daemon(request);
+  if (answer) return read_quality(*answer);
+  base::Error error = answer.error();
+  if (error.code == ErrorCode::not_found) error.what = "this daemon is no Agent that can do that";
+  return tl::unexpected(std::move(error));
+}
+
+// When its first datagram left, told from when the last one was over.
+void place(QualityRound& round, double now_ms) {
+  double over = 0;
+  for (const QualitySample& sample : round.samples) {
+    over = std::max(over, sample.at_ms + sample.rtt_ms.value_or(lost_after_ms));
+  }
+  for (QualitySample& sample : round.samples) sample.at_ms += std::max(now_ms - over, 0.0);
+}
+
+base::Status measure(const QualityOptions& options, const std::string& socket, Quality& quality,
+                     Context& context) {
+  const Interruptible guard;
+  std::optional<Clock::time_point> begin;
+  int failures = 0;
+  for (unsigned second = 1; options.watch || second <= options.seconds; ++second) {
+    if (Interruptible::interrupted() || !context.out) break;
+    const Clock::time_point asked = Clock::now();
+    auto round = ask(options, socket);
+    if (!round) return tl::unexpected(round.error());
+    if (!begin) begin = asked;
+    place(*round, ms_since(*begin));
+    if (!round->connector.empty()) quality.connector = round->connector;
+    quality.samples.insert(quality.samples.end(), round->samples.begin(), round->samples.end());
+    failures = round->failure.empty() ? 0 : failures + 1;
+    if (round->final || failures == failures_are_enough) {
+      return base::fail(ErrorCode::unavailable, round->failure, options.service);
+    }
+    if (!options.json) {
+      context.err << second << " s  "
+                  << (round->failure.empty() ? quality_line(round->samples)
+                                             : "no answer: " + round->failure)
+                  << "\n"
+                  << std::flush;
+    }
+    if (!round->failure.empty()) Interruptible::pause(asked + std::chrono::seconds(1));
+  }
+  return {};
+}
+
+base::Status run(const QualityOptions& options, Context& context) {
+  const auto wanted = options.at_least.empty() ? Grade::poor : parse_grade(options.at_least);
+  if (!wanted) {
+    return base::fail(ErrorCode::invalid_argument, "expected excellent, good or acceptable",
+                      "--at-least");
+  }
+  const auto socket = control_socket(options.control, "agent");
+  if (!socket) return tl::unexpected(socket.error());
+  Quality quality{options.service, {}, options.rate, options.size, {}};
+  const auto measured = measure(options, *socket, quality, context);
+  if (quality.samples.empty()) {
+    if (!measured) return measured;
+    context.exit_code = 1;
+    return {};
+  }
+  context.out << (options.json ? quality_json(quality) : quality_text(quality));
+  if (!options.svg.empty()) {
+    std::ofstream file(options.svg);
+    file << quality_svg(quality);
+    if (!file.flush()) {
+      return base::fail(ErrorCode::permission_denied, "cannot be written", options.svg);
+    }
+  }
+  if (figures_of(quality.samples).grade() > *wanted) context.exit_code = 1;
+  return measured;
+}
+
+constexpr const char* footer =
+    "Datagrams go through the Agent's session to a Connector that serves the service, which sends\n"
+    "each back if its policy lets this Agent in; the service itself is not asked. Lost ones are\n"
+    "lost: nothing repeats them. Ping is the median round trip, jitter the mean difference of one\n"
+    "round trip to the next. The grade is that of the worst of the three:\n"
+    "\n"
+    "  Excellent   ping <  40 ms   jitter <  5 ms   no loss\n"
+    "  Good        ping <  80 ms   jitter < 15 ms   loss < 1 %\n"
+    "  Acceptable  ping < 150 ms   jitter < 30 ms   loss < 3 %\n"
+    "\n"
+    "Exit code: 0 if something came back; with --at-least, if the grade is that or better; else "
+    "1.\n"
+    "\n"
+    "Examples:\n"
+    "  ztna quality quake\n"
+    "  ztna quality quake --watch --svg quake.svg\n"
+    "  ztna quality quake --seconds 60 --at-least good --json > quake.json";
+
+}  // namespace
+
+void add_quality_command(CLI::App& root, Context& context) {
+  CLI::App* const command = root.add_subcommand(
+      "quality", "Measure ping, jitter and loss of the way to a service, and grade it.");
+  auto options = std::make_shared<QualityOptions>();
+  command->add_option("service", options->service, "the service's name")
+      ->required()
+      ->type_name("SERVICE");
+  command->add_option("--seconds", options->seconds, "measure for so long")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 86400U))
+      ->default_str("10");
+  command->add_option("--rate", options->rate, "datagrams a second")
+      ->type_name("N")
+      ->check(CLI::Range(1U, 500U))
+      ->default_str("50");
+  command->add_option("--size", options->size, "octets of each")
+      ->type_name("OCTETS")
+      ->check(CLI::Range(8U, 1400U))
+      ->default_str("100");
+  command->add_flag("--watch", options->watch, "go on until Ctrl-C");
+  command->add_flag("--json", options->json, "for programs: one object, with every datagram");
+  command->add_option("--svg", options->svg, "also draw it: round trips over time, moves marked")
+      ->type_name("FILE");
+  command
+      ->add_option("--at-least", options->at_least,
+                   "exit code 1 where the grade is worse: excellent, good or acceptable")
+      ->type_name("GRADE");
+  command
+      ->add_option("--control", options->control,
+                   "the Agent's control socket, instead of this machine's usual one")
+      ->type_name("SOCKET");
+  command->footer(footer);
+  command->callback(
+      [options, &context] { conclude(context, "ztna quality", run(*options, context)); });
+}
+
+}  // namespace ztna::tool
