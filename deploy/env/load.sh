@@ -1,0 +1,140 @@
+# shellcheck shell=bash
+# Reads a file of deploy/env. Source it, then:
+#
+#     load_env FILE NAME…
+#
+# exports every variable of FILE, and fails unless each NAME is there with a value of its own. The file
+# is read, never executed: `$(…)` in it is an error and no command. A value in <angle brackets> is a
+# placeholder: an error for a NAME that is asked for, else as if it were not there.
+#
+# What a value may be follows from the end of its name, so that new ones need no entry here:
+#   _PORT       1 to 65535                      _HOST       a host name or an address
+#   _ADDR       HOST:PORT                       _HEALTH     HOST:PORT or off
+#   _ADDRESSES  addresses or networks, by commas
+#   _ID, _NAME, _TAG, _REGION, _SIZE, _IMAGE, _DOMAIN    letters, digits and . _ : -
+#
+# For bash 3.2, which macOS has, and later.
+
+# env_problem PLACE TEXT…: says what is wrong and where.
+env_problem() {
+  echo "$1: ${*:2}" >&2
+}
+
+env_is_placeholder() { [[ $1 == *"<"*">"* ]]; }
+
+# env_is_v4 TEXT: four numbers of at most 255.
+env_is_v4() {
+  local octet='(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+  [[ $1 =~ ^$octet\.$octet\.$octet\.$octet$ ]]
+}
+
+env_is_host() {
+  local label='[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?'
+  if [[ $1 =~ ^[0-9.]+$ ]]; then
+    env_is_v4 "$1"
+  else
+    [[ $1 =~ ^$label(\.$label)*\.?$ || $1 =~ ^[0-9A-Fa-f]*:[0-9A-Fa-f:.]*$ ]]
+  fi
+}
+
+env_is_port() { [[ $1 =~ ^[1-9][0-9]{0,4}$ ]] && (($1 <= 65535)); }
+
+# env_is_host_port TEXT: HOST:PORT, an IPv6 address in square brackets.
+env_is_host_port() {
+  local host=${1%:*}
+  if [[ $host == "["*"]" ]]; then host=${host#[} host=${host%]}; fi
+  [[ $1 == *:* ]] && env_is_host "$host" && env_is_port "${1##*:}"
+}
+
+# env_is_network TEXT: an address, or one with /BITS.
+env_is_network() {
+  local address=${1%/*} bits=${1#*/}
+  if [[ $1 != */* ]]; then bits=0; fi
+  [[ $bits =~ ^[0-9]{1,3}$ ]] || return 1
+  if [[ $address == *:* ]]; then
+    env_is_host "$address" && ((10#$bits <= 128))
+  else
+    env_is_v4 "$address" && ((10#$bits <= 32))
+  fi
+}
+
+env_are_networks() {
+  local rest=$1, one
+  while [[ -n $rest ]]; do
+    one=${rest%%,*} rest=${rest#*,}
+    env_is_network "$one" || return 1
+  done
+}
+
+# env_wrong_value NAME VALUE: prints what was expected when the value is not that.
+env_wrong_value() {
+  case $1 in
+    *_PORT) env_is_port "$2" || echo "a port from 1 to 65535" ;;
+    *_HOST) env_is_host "$2" || echo "a host name or an address" ;;
+    *_ADDR) env_is_host_port "$2" || echo "HOST:PORT" ;;
+    *_HEALTH) [[ $2 == off ]] || env_is_host_port "$2" || echo "HOST:PORT or off" ;;
+    *_ADDRESSES) env_are_networks "$2" || echo "addresses or networks, separated by commas" ;;
+    *_ID | *_NAME | *_TAG | *_REGION | *_SIZE | *_IMAGE | *_DOMAIN)
+      [[ $2 =~ ^[A-Za-z0-9][A-Za-z0-9._:-]*$ ]] || echo "letters, digits and . _ : -"
+      ;;
+    # Spaces, quotes and dollars mean different things to the shell, systemd and Docker.
+    *) [[ $2 =~ ^[]A-Za-z0-9._:/,@%+=~*[-]*$ ]] || echo "no spaces, quotes or dollars" ;;
+  esac
+}
+
+# env_is_foreign NAME: variables that would change how programs run.
+env_is_foreign() {
+  case $1 in
+    PATH | HOME | USER | SHELL | IFS | ENV | CDPATH | TMPDIR | PWD | OLDPWD | LANG) return 0 ;;
+    LC_* | LD_* | DYLD_* | BASH* | PYTHON* | SHELLOPTS | PS[0-9] | PROMPT_COMMAND) return 0 ;;
+  esac
+  return 1
+}
+
+load_env() {
+  local env_file=$1 env_line env_name env_value env_expected env_number=0 env_seen=' ' env_open=' '
+  shift
+  if [[ ! -f $env_file || ! -r $env_file ]]; then
+    env_problem "$env_file" "cannot be read, expected a file like those of deploy/env"
+    return 2
+  fi
+  while IFS= read -r env_line || [[ -n $env_line ]]; do
+    env_number=$((env_number + 1))
+    if [[ $env_line =~ ^[[:space:]]*(#|$) ]]; then continue; fi
+    if [[ ! $env_line =~ ^([A-Z][A-Z0-9_]*)=(.*)$ ]]; then
+      env_problem "$env_file:$env_number" "expected NAME=VALUE"
+      return 2
+    fi
+    env_name=${BASH_REMATCH[1]} env_value=${BASH_REMATCH[2]}
+    if env_is_foreign "$env_name"; then
+      env_problem "$env_file:$env_number" "$env_name may not be set here"
+      return 2
+    fi
+    if [[ $env_seen == *" $env_name "* ]]; then
+      env_problem "$env_file:$env_number" "$env_name is set twice"
+      return 2
+    fi
+    env_seen+="$env_name "
+    if env_is_placeholder "$env_value"; then
+      env_open+="$env_name "
+      unset "$env_name"
+      continue
+    fi
+    env_expected=$(env_wrong_value "$env_name" "$env_value")
+    if [[ -n $env_value && -n $env_expected ]]; then
+      env_problem "$env_file:$env_number" "$env_name is \"$env_value\", expected $env_expected"
+      return 2
+    fi
+    export "$env_name=$env_value"
+  done <"$env_file"
+  for env_name in "$@"; do
+    if [[ $env_open == *" $env_name "* ]]; then
+      env_problem "$env_file" "$env_name is still a placeholder, fill it in (the line above it says how)"
+      return 2
+    fi
+    if [[ $env_seen != *" $env_name "* || -z ${!env_name} ]]; then
+      env_problem "$env_file" "$env_name is missing"
+      return 2
+    fi
+  done
+}
