@@ -22,6 +22,7 @@ struct IdentityFiles {
   std::string certificate;
   std::string key;
   std::string roots;
+  std::string public_roots = {};  // by which an Intermediate may prove its host name; empty: none
 };
 
 struct CommonOptions {

@@ -94,7 +94,7 @@ base::Status resolve_control(const Resolution& r, Merged& merged) {
 
 }  // namespace
 
-void add_identity(Table& table, std::string& directory, IdentityFiles& files, bool p2p_names) {
+void add_identity(Table& table, std::string& directory, IdentityFiles& files, bool node) {
   table.group("Identity");
   table
       .path("cert-dir", "DIR", directory,
@@ -107,9 +107,13 @@ void add_identity(Table& table, std::string& directory, IdentityFiles& files, bo
       .note("ca-cert.pem in --cert-dir, else beside --cert");
   certificate.note("cert.pem in --cert-dir");
   key.note("key.pem in --cert-dir");
-  if (!p2p_names) return;
+  if (!node) return;
   certificate.alias("p2p-cert");
   key.alias("p2p-key");
+  table.path("public-roots", "FILE", files.public_roots,
+             "Public roots (PEM). An Intermediate may then prove the name that was dialled by "
+             "their certificate, Let's Encrypt's for example; Debian keeps them in "
+             "/etc/ssl/certs/ca-certificates.crt.");
 }
 
 void add_policy(Table& table, std::string& policy) {

@@ -14,7 +14,7 @@
 namespace ztna::config {
 
 // --cert-dir, --cert, --key, --ca; with `p2p_names` the aliases --p2p-cert and --p2p-key.
-void add_identity(Table& table, std::string& directory, IdentityFiles& files, bool p2p_names);
+void add_identity(Table& table, std::string& directory, IdentityFiles& files, bool node);
 void add_policy(Table& table, std::string& policy);
 void add_intermediates(Table& table, std::vector<base::HostPort>& intermediates);
 // --p2p-listen-address

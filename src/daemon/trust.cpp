@@ -17,6 +17,9 @@ base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::st
   base::Status status = read(files.certificate, pem.certificate, pem.certificate_where);
   if (status) status = read(files.key, pem.key, pem.key_where);
   if (status) status = read(files.roots, pem.roots, pem.roots_where);
+  if (status && !files.public_roots.empty()) {
+    status = read(files.public_roots, pem.web_roots, pem.web_roots_where);
+  }
   if (!status) return tl::unexpected(status.error());
   auto credentials = identity::Credentials::load(pem, now);
   if (!credentials) return tl::unexpected(credentials.error());
@@ -29,12 +32,11 @@ base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::st
                       files.certificate);
   }
   if (self.trust_domain.empty()) {
-    // It proves a host and no trust domain, which nodes are told apart by; and no daemon loads the
-    // public roots to check one with.
-    return base::fail(
-        base::ErrorCode::invalid_argument,
-        "is no certificate of the CA in " + files.roots + ", expected one made by ztna ca issue",
-        files.certificate);
+    // A public certificate proves a host; whose nodes may connect is then said by the roots.
+    return base::fail(base::ErrorCode::invalid_argument,
+                      "is no certificate of the CA in " + files.roots +
+                          ", and as a public one it needs a CA there that was made by ztna ca init",
+                      files.certificate);
   }
   Trust trust{std::move(*credentials), nullptr};
   if (policy_file.empty()) return trust;

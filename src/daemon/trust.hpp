@@ -19,8 +19,8 @@ struct Trust {
   std::shared_ptr<const policy::Policy> policy;  // Agents: null
 };
 
-// `policy_file` may be empty: no policy. Fails also when the certificate is for another role
-// or a public CA's.
+// `policy_file` may be empty: no policy. Fails also when the certificate is for another role. An
+// Intermediate's may be a public CA's, where the roots say the trust domain of its nodes.
 [[nodiscard]] base::Result<Trust> load_trust(const config::IdentityFiles& files,
                                              const std::string& policy_file, identity::Role role,
                                              base::WallTime now);

@@ -85,6 +85,17 @@ base::Result<CertificateCredentials> make_handle_for_tls(std::span<const Certifi
   return credentials;
 }
 
+// The trust domain that all of our roots carry; empty when one carries none, or another.
+std::string common_trust_domain(const std::vector<Certificate>& roots) {
+  std::string domain;
+  for (const Certificate& root : roots) {
+    std::string own = read_ca_trust_domain(root.get());
+    if (own.empty() || (!domain.empty() && own != domain)) return {};
+    domain = std::move(own);
+  }
+  return domain;
+}
+
 // Our own leaf: verified like a peer's, or the public certificate of an Intermediate.
 base::Result<Principal> read_self(gnutls_x509_crt_t leaf, const Trust& trust, base::WallTime now,
                                   const std::string& where) {
@@ -97,6 +108,7 @@ base::Result<Principal> read_self(gnutls_x509_crt_t leaf, const Trust& trust, ba
   if (!valid) return tl::unexpected(valid.error());
   Principal self;
   self.role = Role::intermediate;
+  self.trust_domain = common_trust_domain(trust.roots);
   self.name = names->dns.front();
   self.spki = spki_of(leaf);
   self.not_after = not_after(leaf);

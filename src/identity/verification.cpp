@@ -104,7 +104,7 @@ base::Result<Principal> verify_web(std::span<const Certificate> chain, const Tru
                                    const std::string& where) {
   if (!trust.web) {
     return refuse("a public certificate for \"" + expected.web_pki_host +
-                      "\" cannot be checked, no public roots are loaded",
+                      "\" cannot be checked, no public roots are loaded (--public-roots FILE)",
                   where);
   }
   std::vector<gnutls_x509_crt_t> raw;

@@ -12,12 +12,9 @@ constexpr std::size_t id_size = base::SessionId{}.octets.size();
 constexpr const char* asked_too_often = "asked too often, try again in a while";
 
 proof::Statement begin_statement(const Peer& asker, const std::string& nonce, base::WallTime wall) {
-  identity::Principal self = asker.credentials().self();
-  // A public certificate has no trust domain: ours is that of whom we serve.
-  if (self.trust_domain.empty()) self.trust_domain = asker.principal().trust_domain;
   proof::Statement statement;
   statement.role = identity::Role::intermediate;
-  statement.node = self.uri();
+  statement.node = asker.credentials().self().uri();
   statement.nonce = nonce;
   statement.at = wall;
   return statement;

@@ -50,20 +50,53 @@ TEST(LoadTrust, WrongRoleIsRefused) {
                                          "connector");
 }
 
-// A certificate of a public CA says no trust domain, which every decision needs.
-TEST(LoadTrust, APublicCertificateIsRefused) {
-  Workspace workspace;
+void make_by_openssl(const Workspace& workspace, const std::string& name, const std::string& key,
+                     const std::string& extensions) {
   const std::string make =
-      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-      "-subj /CN=relay -addext subjectAltName=DNS:relay.example "
-      "-addext basicConstraints=CA:FALSE -days 2 -keyout " +
-      workspace.path("key.pem") + " -out " + workspace.path("cert.pem") + " 2>/dev/null";
+      "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=relay " +
+      extensions + " -days 2 -keyout " + workspace.path(key) + " -out " + workspace.path(name) +
+      " 2>/dev/null";
   ASSERT_EQ(std::system(make.c_str()), 0);  // NOLINT(cert-env33-c): a fixed command
-  const auto trust =
-      load_trust(workspace.options().common.identity, "", Role::intermediate, io::Loop::wall_now());
-  ASSERT_FALSE(trust);
-  EXPECT_NE(trust.error().message().find("no certificate of the CA in"), std::string::npos)
-      << trust.error().message();
+}
+
+// A public CA's certificate says no trust domain, which every decision needs: the roots say it.
+TEST(LoadTrust, APublicCertificateIsAnIntermediatesWhereTheRootsSayTheTrustDomain) {
+  Workspace workspace;
+  make_by_openssl(workspace, "cert.pem", "key.pem",
+                  "-addext subjectAltName=DNS:relay.example -addext basicConstraints=CA:FALSE");
+  const auto load = [&](Role role) {
+    return load_trust(workspace.options().common.identity, "", role, io::Loop::wall_now());
+  };
+  const auto trust = load(Role::intermediate);
+  ASSERT_TRUE(trust) << trust.error().message();
+  EXPECT_EQ(trust->credentials->self().name, "relay.example");
+  EXPECT_EQ(trust->credentials->self().trust_domain, "example.org");
+  const auto as_agent = load(Role::agent);
+  ASSERT_FALSE(as_agent);
+  EXPECT_NE(as_agent.error().message().find("role intermediate, expected role agent"),
+            std::string::npos);
+  make_by_openssl(workspace, "ca-cert.pem", "ca-key.pem", "");
+  const auto refused = load(Role::intermediate);
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message().find("made by ztna ca init"), std::string::npos)
+      << refused.error().message();
+}
+
+TEST(LoadTrust, PublicRootsAreReadWhenAskedFor) {
+  Workspace workspace;
+  workspace.issue(Role::agent, "alice", 90);
+  FrameOptions options = workspace.options();
+  options.common.identity.public_roots = workspace.path("public.pem");
+  const auto says = [&] {
+    const auto trust =
+        load_trust(options.common.identity, "", Role::agent, io::Loop::wall_now());
+    return trust ? std::string() : trust.error().message();
+  };
+  EXPECT_EQ(says(), "\"" + workspace.path("public.pem") + "\": No such file or directory");
+  workspace.write("public.pem", "garbage");
+  EXPECT_NE(says().find(workspace.path("public.pem")), std::string::npos) << says();
+  make_by_openssl(workspace, "public.pem", "public-key.pem", "");
+  EXPECT_EQ(says(), "");
 }
 
 TEST(LoadTrust, ErrorsNameTheFile) {
