@@ -1,0 +1,286 @@
+#!/usr/bin/env bash
+# An Intermediate, a Connector and an HTTP echo on a DigitalOcean droplet. What is there already is found
+# by tag and name and left alone, so running it again changes nothing, and finishes what was cut short.
+set -euo pipefail
+# shellcheck source=common.sh
+. "$(dirname "$0")/common.sh"
+
+usage() {
+  cat <<'TEXT'
+usage: deploy/digitalocean/up.sh [--env FILE] [--open-http] [--dry-run]
+  --env FILE    what to make (default: deploy/env/cloud.env)
+  --open-http   let everyone reach the HTTP echo, too, without the tunnel; without it: closed again
+  --dry-run     print the commands that would change something, and run none of them
+TEXT
+}
+
+open_http=no
+while (($# > 0)); do
+  case $1 in
+    --env) (($# >= 2)) || { usage >&2 && exit 2; }; env_file=$2 && shift ;;
+    --open-http) open_http=yes ;;
+    --dry-run) dry_run=yes ;;
+    --help) usage && exit 0 ;;
+    *) usage >&2 && exit 2 ;;
+  esac
+  shift
+done
+
+load_env "$env_file" INTERMEDIATE_PORT STUN_ALT_PORT P2P_PORT SERVICE_ID LOCAL_ADDR HTTP_PORT CERT_DIR \
+  CA_DIR TRUST_DOMAIN INTERMEDIATE_NAME CONNECTOR_NAME AGENT_NAME INTERMEDIATE_HEALTH CONNECTOR_HEALTH \
+  ADMIN_ADDRESSES SSH_KEY_ID DROPLET_NAME DROPLET_TAG FIREWALL_NAME DROPLET_REGION DROPLET_SIZE \
+  DROPLET_IMAGE PACKAGE_SOURCE || exit
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+check_inputs() {
+  local package
+  if [[ $dry_run == yes ]]; then return; fi
+  for package in ztna ssh tar; do
+    command -v "$package" >/dev/null || fail "$package is not installed here"
+  done
+  [[ -r $CA_DIR/ca-cert.pem && -r $CA_DIR/ca-key.pem ]] ||
+    fail "there is no CA in $CA_DIR: make one with \"ztna ca init --trust-domain $TRUST_DOMAIN --out $CA_DIR\", or change CA_DIR in $env_file"
+  case $PACKAGE_SOURCE in
+    https://*) ;;
+    *)
+      for package in ztna-intermediate ztna-connector ztna-agent ztna; do
+        compgen -G "$PACKAGE_SOURCE/${package}_*.deb" >/dev/null ||
+          fail "there is no ${package}_*.deb in $PACKAGE_SOURCE (PACKAGE_SOURCE in $env_file)"
+      done
+      ;;
+  esac
+  "$doctl" compute ssh-key get "$SSH_KEY_ID" --format ID --no-header >/dev/null ||
+    fail "DigitalOcean does not know the key SSH_KEY_ID=$SSH_KEY_ID: see \"doctl compute ssh-key list\""
+}
+
+# --- The firewall. doctl takes all rules of a direction in ONE value, separated by spaces: of a flag that
+# is given several times it takes the last.
+
+everyone=address:0.0.0.0/0,address:::/0
+
+inbound_rules() {
+  local rules='' port
+  # shellcheck disable=SC2153  # of the env file
+  for port in "$INTERMEDIATE_PORT" "$P2P_PORT" "$STUN_ALT_PORT"; do
+    rules+="protocol:udp,ports:$port,$everyone "
+  done
+  rules+="protocol:tcp,ports:22,address:${ADMIN_ADDRESSES//,/,address:}"
+  if [[ $open_http == yes ]]; then rules+=" protocol:tcp,ports:$HTTP_PORT,$everyone"; fi
+  echo "$rules"
+}
+
+outbound_rules() { echo "protocol:tcp,ports:all,$everyone protocol:udp,ports:all,$everyone protocol:icmp,ports:0,$everyone"; }
+
+# normal: rules in an order of their own, one a line, without what only differs in writing. The API says 0
+# for all ports, and doctl shows no ports for icmp.
+normal() {
+  tr ' ' '\n' | sed -e '/^$/d' -e 's/ports:all/ports:0/' -e '/^protocol:icmp/s/ports:0,//' |
+    while IFS= read -r rule; do
+      tr ',' '\n' <<<"$rule" | LC_ALL=C sort | tr '\n' ','
+      echo
+    done | LC_ALL=C sort
+}
+
+firewall_is_right() {  # ID
+  local column
+  for column in InboundRules OutboundRules Tags; do
+    look firewall get "$1" --format "$column" >"$scratch/$column"
+  done
+  diff -q <(normal <"$scratch/InboundRules") <(inbound_rules | normal) >/dev/null &&
+    diff -q <(normal <"$scratch/OutboundRules") <(outbound_rules | normal) >/dev/null &&
+    [[ ",$(tr -d ' \n' <"$scratch/Tags")," == *",$DROPLET_TAG,"* ]]
+}
+
+make_tag() {
+  if tag_exists; then return; fi
+  say "Making the tag $DROPLET_TAG"
+  run "$doctl" compute tag create "$DROPLET_TAG"
+}
+
+# By the tag, before there is a droplet: so that none is ever without it.
+make_firewall() {
+  local id
+  local -a command
+  id=$(firewall_id)
+  if [[ -z $id ]]; then
+    say "Making the firewall $FIREWALL_NAME"
+    command=(create)
+  elif firewall_is_right "$id"; then
+    say "The firewall $FIREWALL_NAME is as it should be"
+    return
+  else
+    say "Changing the firewall $FIREWALL_NAME"
+    command=(update "$id")
+  fi
+  run "$doctl" compute firewall "${command[@]}" --name "$FIREWALL_NAME" --tag-names "$DROPLET_TAG" \
+    --inbound-rules "$(inbound_rules)" --outbound-rules "$(outbound_rules)"
+}
+
+# --- The droplet's first boot.
+
+# file_entry PATH MODE: standard input as an entry of cloud-init's write_files.
+file_entry() {
+  printf '  - path: %s\n    permissions: "%s"\n    encoding: b64\n    content: %s\n' \
+    "$1" "$2" "$(base64 | tr -d '\n')"
+}
+
+policy() {
+  cat <<TEXT
+# Who may offer and reach what; what is not here is denied. Yours from now on: up.sh leaves it alone.
+# After a change: systemctl reload ztna-intermediate ztna-connector
+[[serve]]
+connectors = ["$CONNECTOR_NAME"]
+services   = ["$SERVICE_ID"]
+[[allow]]
+agents   = ["$AGENT_NAME"]
+services = ["$SERVICE_ID"]
+TEXT
+}
+
+files() {
+  file_entry /usr/local/sbin/ztna-droplet 0755 <"$here/droplet/ztna-droplet"
+  file_entry /etc/ztna/echo.nginx 0644 <"$here/droplet/echo.nginx"
+  printf '%s\n' "LISTEN=$LOCAL_ADDR" "HTTP_PORT=$HTTP_PORT" | file_entry /etc/ztna/echo.env 0644
+  policy | file_entry /etc/ztna/policy.toml 0644
+  printf '%s\n' "CERT_DIR=$CERT_DIR/intermediate" "ZTNA_HEALTH=$INTERMEDIATE_HEALTH" |
+    file_entry /etc/ztna/intermediate.env 0644
+  printf '%s\n' "CERT_DIR=$CERT_DIR/connector" "ZTNA_HEALTH=$CONNECTOR_HEALTH" "SERVICE_ID=$SERVICE_ID" \
+    "ZTNA_LOCAL_ADDR=$LOCAL_ADDR" "ZTNA_P2P_LISTEN_PORT=$P2P_PORT" | file_entry /etc/ztna/connector.env 0644
+}
+
+user_data() {
+  local line open='' install=''
+  if [[ $open_http == yes ]]; then open=', open'; fi
+  if [[ $PACKAGE_SOURCE == https://* ]]; then
+    install="  - [/usr/local/sbin/ztna-droplet, install, \"$PACKAGE_SOURCE\"]"
+  fi
+  while IFS= read -r line; do
+    case $line in
+      @FILES@) files ;;
+      @INSTALL@) if [[ -n $install ]]; then printf '%s\n' "$install"; fi ;;
+      *) printf '%s\n' "${line/@OPEN@/$open}" ;;
+    esac
+  done <"$here/cloud-init.yaml"
+}
+
+make_droplet() {
+  droplet=$(droplet_id)
+  if [[ -n $droplet ]]; then
+    say "The droplet $DROPLET_NAME is there ($droplet)"
+    return
+  fi
+  user_data >"$scratch/user-data.yaml"
+  say "Making the droplet $DROPLET_NAME: $DROPLET_IMAGE, $DROPLET_SIZE, $DROPLET_REGION"
+  run "$doctl" compute droplet create "$DROPLET_NAME" --image "$DROPLET_IMAGE" --size "$DROPLET_SIZE" \
+    --region "$DROPLET_REGION" --ssh-keys "$SSH_KEY_ID" --tag-names "$DROPLET_TAG" \
+    --user-data-file "$scratch/user-data.yaml" --wait --format ID,Name,Status
+  droplet=$(droplet_id)
+}
+
+# until_true SECONDS WHAT COMMAND…
+until_true() {
+  local seconds=$1 what=$2 started=$SECONDS
+  shift 2
+  until "$@"; do
+    ((SECONDS - started < seconds)) || fail "$what: not within $seconds s. Run this again, it goes on from here"
+    sleep 2
+  done
+}
+
+has_address() {
+  address=$(droplet_address "$droplet" | tr -d '[:space:]')
+  [[ -n $address ]]
+}
+lets_in() { on_droplet "$address" true 2>/dev/null </dev/null; }
+
+reach_droplet() {
+  until_true 120 "an address of droplet $droplet" has_address
+  mkdir -p "$(dirname "$known_hosts")"
+  say "Waiting for ssh at $address"
+  until_true 300 "ssh to root@$address, which the firewall allows from $ADMIN_ADDRESSES" lets_in
+  say "Waiting for its first boot to end"
+  on_droplet "$address" cloud-init status --wait >/dev/null </dev/null ||
+    say "cloud-init reports an error (/var/log/cloud-init-output.log on the droplet); going on with what it left undone"
+}
+
+# --- What is done over ssh.
+
+install_packages() {
+  say "Packages"
+  case $PACKAGE_SOURCE in
+    https://*) on_droplet "$address" ztna-droplet install "$PACKAGE_SOURCE" </dev/null ;;
+    *)
+      if ! on_droplet "$address" dpkg-query -W ztna-intermediate ztna-connector ztna-agent ztna >/dev/null 2>&1 </dev/null; then
+        (cd "$PACKAGE_SOURCE" && COPYFILE_DISABLE=1 tar -c -f - -- *.deb) |
+          on_droplet "$address" sh -c 'mkdir -p /var/cache/ztna-packages && tar -x -C /var/cache/ztna-packages --no-same-owner'
+      fi
+      on_droplet "$address" ztna-droplet install </dev/null
+      ;;
+  esac
+}
+
+# certify ROLE NAME OPTION…: when the droplet asks for a certificate, issue it here.
+certify() {
+  local role=$1 name=$2 csr=$scratch/$1.csr
+  shift 2
+  on_droplet "$address" ztna-droplet request "$TRUST_DOMAIN" "$role" "$name" "$host" >"$csr" </dev/null
+  if [[ ! -s $csr ]]; then
+    say "The certificate of $role $name is good"
+    return
+  fi
+  say "Issuing a certificate to $role $name"
+  ztna ca issue --ca-dir "$CA_DIR" --role "$role" --name "$name" "$@" --csr "$csr" --out "$scratch/$role" >/dev/null
+  COPYFILE_DISABLE=1 tar -c -C "$scratch/$role" cert.pem ca-cert.pem | on_droplet "$address" ztna-droplet accept "$role"
+}
+
+configure() {
+  local option=--dns
+  host=${INTERMEDIATE_HOST:-$address}
+  if env_is_v4 "$host"; then
+    option=--ip
+    [[ $host == "$address" ]] ||
+      fail "INTERMEDIATE_HOST in $env_file is $host, and the droplet has $address: put that there"
+  fi
+  on_droplet "$address" ztna-droplet set intermediate.env "ZTNA_LISTEN=$address:$INTERMEDIATE_PORT" \
+    "ZTNA_ALT_LISTEN=$address:$STUN_ALT_PORT" </dev/null
+  on_droplet "$address" ztna-droplet set connector.env "INTERMEDIATE_HOST=$host" \
+    "INTERMEDIATE_PORT=$INTERMEDIATE_PORT" </dev/null
+  certify intermediate "$INTERMEDIATE_NAME" "$option" "$host"
+  certify connector "$CONNECTOR_NAME" --serve "$SERVICE_ID"
+  if [[ $open_http == yes ]]; then
+    on_droplet "$address" ztna-droplet http open </dev/null
+  else
+    on_droplet "$address" ztna-droplet http </dev/null
+  fi
+  say "Starting, until both are ready"
+  on_droplet "$address" ztna-droplet start </dev/null
+  on_droplet "$address" ztna-droplet status </dev/null
+}
+
+need_doctl
+check_inputs
+make_tag
+make_firewall
+make_droplet
+if [[ $dry_run == yes ]]; then
+  if [[ -s $scratch/user-data.yaml ]]; then
+    say "With this user data:"
+    cat "$scratch/user-data.yaml"
+  fi
+  say "Then, over ssh: the packages of $PACKAGE_SOURCE, certificates from $CA_DIR, and the start"
+  exit 0
+fi
+reach_droplet
+install_packages
+configure
+
+cat <<TEXT
+
+Up, at $address. For an Agent, here:
+    ztna ca issue --ca-dir $CA_DIR --role agent --name $AGENT_NAME --out $AGENT_NAME
+    ztna-agent --intermediate $host:$INTERMEDIATE_PORT --cert-dir $AGENT_NAME --auto-forward
+TEXT
+if [[ -z ${INTERMEDIATE_HOST:-} ]]; then
+  echo "And put INTERMEDIATE_HOST=$address into $env_file and into deploy/env/home.env."
+fi
