@@ -7,18 +7,20 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: deploy/digitalocean/up.sh [--env FILE] [--open-http] [--dry-run]
+usage: deploy/digitalocean/up.sh [--env FILE] [--open-http] [--open-acme] [--dry-run]
   --env FILE    what to make (default: deploy/env/cloud.env)
   --open-http   let everyone reach the HTTP echo, too, without the tunnel; without it: closed again
+  --open-acme   let TCP 80 in, for Let's Encrypt's http-01 (docs/certificates.md); without it: closed again
   --dry-run     print the commands that would change something, and run none of them
 TEXT
 }
 
-open_http=no
+open_http=no open_acme=no
 while (($# > 0)); do
   case $1 in
     --env) (($# >= 2)) || { usage >&2 && exit 2; }; env_file=$2 && shift ;;
     --open-http) open_http=yes ;;
+    --open-acme) open_acme=yes ;;
     --dry-run) dry_run=yes ;;
     --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
@@ -67,6 +69,7 @@ inbound_rules() {
   done
   rules+="protocol:tcp,ports:22,address:${ADMIN_ADDRESSES//,/,address:}"
   if [[ $open_http == yes ]]; then rules+=" protocol:tcp,ports:$HTTP_PORT,$everyone"; fi
+  if [[ $open_acme == yes ]]; then rules+=" protocol:tcp,ports:80,$everyone"; fi
   echo "$rules"
 }
 

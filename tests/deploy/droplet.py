@@ -12,8 +12,6 @@ import signal
 import subprocess
 import time
 
-import yaml
-
 BIN = pathlib.Path(os.environ.get("ZTNA_BIN_DIR", "build/dev/bin")).resolve()
 HERE = pathlib.Path(__file__).parent
 
@@ -148,6 +146,8 @@ class Droplet:
         """What cloud-init does with this at the first boot."""
         if (self.root / "usr").exists():
             return
+        import yaml  # only here: every ssh would pay for it
+
         self.make()
         config = yaml.safe_load(user_data)
         for entry in config["write_files"]:

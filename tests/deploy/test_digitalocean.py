@@ -181,6 +181,10 @@ def test_up_makes_a_system_that_works(cloud, world):
         wait_for(lambda: (curl(f"http://127.0.0.1:{cloud.values['HTTP_PORT']}/x").returncode == 0) == opened,
                  f"--open-http {opened}")
 
+    seen = len(cloud.calls())
+    output = cloud.script("up.sh", "--open-acme", "--dry-run")
+    assert "protocol:tcp\\,ports:80" in output and cloud.changes(seen) == []
+
     cloud.script("down.sh", "--yes")
     account = cloud.account()
     assert (account["droplets"], account["firewalls"], account["tags"]) == ([], [], [])
