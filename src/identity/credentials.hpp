@@ -23,8 +23,8 @@ class Credentials {
   // CA certificates; each signs leaves directly: a subordinate CA is listed here itself. Fails
   // unless the key belongs to the leaf, the leaf has exactly one valid SPIFFE id, and the roots
   // verify it at `now`. An Intermediate's public certificate (no URI name, a dNSName, not issued
-  // by our roots) passes too: self() then has the dNSName as its name, and the trust domain that the
-  // roots carry, if they carry one and the same.
+  // by our roots) passes too: self() then has the dNSName as its name, and the trust domain that
+  // the roots carry, if they carry one and the same.
   struct Pem {
     std::string certificate, certificate_where;
     std::string key, key_where;

@@ -213,10 +213,10 @@ def test_renewed_under_load(world):
     wrong.wait_log("no public roots are loaded (--public-roots FILE)")
     other = world.agent("alice", "--public-roots", str(acme.tls), wait=False, prefix=acme.prefix,
                         daemon_name="other-roots")
-    other.wait_log(f'the public certificate does not prove the host "{NAME}"')
+    other.wait_log(f'the public certificate does not prove the host \\"{NAME}\\"')
     world.intermediates = [("127.0.0.1", int(port))]
     other = world.agent("alice", "--public-roots", roots, wait=False, daemon_name="other-name")
-    other.wait_log('the public certificate does not prove the host "127.0.0.1"')
+    other.wait_log('the public certificate does not prove the host \\"127.0.0.1\\"')
 
 
 # --- the hook by itself

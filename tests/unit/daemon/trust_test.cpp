@@ -88,8 +88,7 @@ TEST(LoadTrust, PublicRootsAreReadWhenAskedFor) {
   FrameOptions options = workspace.options();
   options.common.identity.public_roots = workspace.path("public.pem");
   const auto says = [&] {
-    const auto trust =
-        load_trust(options.common.identity, "", Role::agent, io::Loop::wall_now());
+    const auto trust = load_trust(options.common.identity, "", Role::agent, io::Loop::wall_now());
     return trust ? std::string() : trust.error().message();
   };
   EXPECT_EQ(says(), "\"" + workspace.path("public.pem") + "\": No such file or directory");

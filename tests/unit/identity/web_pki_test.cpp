@@ -125,12 +125,9 @@ TEST_F(WebPki, AnIntermediateLoadsItsPublicCertificate) {
 TEST_F(WebPki, RootsThatDisagreeSayNoTrustDomain) {
   const ForgedPem own = leaf("relay.example.net");
   const TestAuthority other("example.com");
-  const Credentials::Pem pem{own.certificate,
-                             "cert.pem",
-                             own.key,
-                             "key.pem",
-                             ours_.roots() + other.roots(),
-                             "ca-cert.pem"};
+  const Credentials::Pem pem{
+      own.certificate, "cert.pem", own.key, "key.pem", ours_.roots() + other.roots(),
+      "ca-cert.pem"};
   const auto loaded = Credentials::load(pem, test_now);
   ASSERT_TRUE(loaded) << loaded.error().message();
   EXPECT_EQ((*loaded)->self().trust_domain, "");
