@@ -251,14 +251,12 @@ configure() {
     "INTERMEDIATE_PORT=$INTERMEDIATE_PORT" </dev/null
   certify intermediate "$INTERMEDIATE_NAME" "$option" "$host"
   certify connector "$CONNECTOR_NAME" --serve "$SERVICE_ID"
-  if [[ $open_http == yes ]]; then
-    on_droplet "$address" ztna-droplet http open </dev/null
-  else
-    on_droplet "$address" ztna-droplet http </dev/null
-  fi
   say "Starting, until both are ready"
-  on_droplet "$address" ztna-droplet start </dev/null
-  on_droplet "$address" ztna-droplet status </dev/null
+  if [[ $open_http == yes ]]; then
+    on_droplet "$address" ztna-droplet start open </dev/null
+  else
+    on_droplet "$address" ztna-droplet start </dev/null
+  fi
 }
 
 need_doctl

@@ -10,6 +10,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 BIN = pathlib.Path(os.environ.get("ZTNA_BIN_DIR", "build/dev/bin")).resolve()
@@ -146,7 +147,9 @@ class Droplet:
         """What cloud-init does with this at the first boot."""
         if (self.root / "usr").exists():
             return
-        import yaml  # only here: every ssh would pay for it
+        # Only here: every ssh would pay for it.
+        sys.path.append("/usr/lib/python3/dist-packages")
+        import yaml
 
         self.make()
         config = yaml.safe_load(user_data)
