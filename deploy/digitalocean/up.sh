@@ -98,7 +98,7 @@ firewall_is_right() {  # ID
 make_tag() {
   if tag_exists; then return; fi
   say "Making the tag $DROPLET_TAG"
-  run "$doctl" compute tag create "$DROPLET_TAG"
+  run "$doctl" compute tag create "$DROPLET_TAG" --format Name --no-header
 }
 
 # By the tag, before there is a droplet: so that none is ever without it.
@@ -117,7 +117,8 @@ make_firewall() {
     command=(update "$id")
   fi
   run "$doctl" compute firewall "${command[@]}" --name "$FIREWALL_NAME" --tag-names "$DROPLET_TAG" \
-    --inbound-rules "$(inbound_rules)" --outbound-rules "$(outbound_rules)"
+    --inbound-rules "$(inbound_rules)" --outbound-rules "$(outbound_rules)" \
+    --format ID,Name,Status --no-header
 }
 
 # --- The droplet's first boot.
@@ -177,7 +178,7 @@ make_droplet() {
   say "Making the droplet $DROPLET_NAME: $DROPLET_IMAGE, $DROPLET_SIZE, $DROPLET_REGION"
   run "$doctl" compute droplet create "$DROPLET_NAME" --image "$DROPLET_IMAGE" --size "$DROPLET_SIZE" \
     --region "$DROPLET_REGION" --ssh-keys "$SSH_KEY_ID" --tag-names "$DROPLET_TAG" \
-    --user-data-file "$scratch/user-data.yaml" --wait --format ID,Name,Status
+    --user-data-file "$scratch/user-data.yaml" --wait --format ID,Name,Status --no-header
   droplet=$(droplet_id)
 }
 
