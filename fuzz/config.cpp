@@ -1,6 +1,6 @@
 // The first lines, up to an empty one, are arguments; the rest is the TOML file. Whatever comes in,
 // the outcome is options, a text or one printable line; and what --print-config prints means the
-// same when it is read back.
+// same when it is read back. All of it is a file of NAME=VALUE lines, too.
 #include "config/config.hpp"
 
 #include <algorithm>
@@ -52,6 +52,10 @@ void check(Parse parse, std::vector<std::string> arguments, const std::string& f
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   std::string_view text = base::as_text({data, size});
+  for (const auto& entry : config::parse_environment_file(text).entries) {
+    FUZZ_ASSERT(!entry.name.empty() && entry.line > 0);
+    FUZZ_ASSERT(entry.value.find('\n') == std::string::npos);
+  }
   std::vector<std::string> arguments;
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());

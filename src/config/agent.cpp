@@ -42,25 +42,38 @@ void add_paths(Table& table, AgentOptions& options) {
       "lost. The relay still introduces the two ends.");
 }
 
+struct Rows {
+  AgentOptions options;
+  std::string directory;
+  Table table;  // writes into the above
+
+  Rows() {
+    add_intermediates(table, options.intermediates);
+    add_access(table, options);
+    add_identity(table, directory, options.common.identity, true);
+    add_paths(table, options);
+    add_operations(table, options.common);
+  }
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+  ~Rows() = default;
+};
+
 }  // namespace
 
 AgentOptions::AgentOptions() { common.health = base::Address::v4({127, 0, 0, 1}, 9092); }
 
 base::Result<Parsed<AgentOptions>> parse_agent(const Inputs& inputs, std::string_view version) {
-  AgentOptions options;
-  std::string directory;
-  Table table;
-  add_intermediates(table, options.intermediates);
-  add_access(table, options);
-  add_identity(table, directory, options.common.identity, true);
-  add_paths(table, options);
-  add_operations(table, options.common);
-  auto merged = merge(table, program, inputs, version);
+  Rows rows;
+  auto merged = merge(rows.table, program, inputs, version);
   if (!merged) return tl::unexpected(printable(merged.error()));
   if (merged->print) return printed<AgentOptions>(*merged->print);
-  auto status = resolve({"agent", inputs, directory, options.common, nullptr}, *merged);
-  auto notes = cautions(options);
-  return finish(table, std::move(*merged), std::move(status), std::move(options), std::move(notes));
+  auto gaps = resolve({"agent", inputs, rows.directory, rows.options.common, nullptr}, *merged);
+  auto notes = cautions(rows.options);
+  return finish(rows.table, inputs, std::move(*merged), std::move(gaps), std::move(rows.options),
+                std::move(notes));
 }
+
+std::vector<std::string> agent_variables() { return variables_of(Rows().table); }
 
 }  // namespace ztna::config

@@ -25,6 +25,9 @@ struct Inputs {
   std::function<bool(const std::string& path)> file_exists;
   // May this process create a socket there? A missing last component that it may create is fine.
   std::function<bool(const std::string& path)> directory_usable;
+  // For people's tools, which look at a configuration that other flags may complete: what is
+  // missing is a gap of the result, and no error.
+  bool partial = false;
 };
 
 // A whole file of at most 1 MiB; errors name the path. Impure.
@@ -40,6 +43,7 @@ struct Parsed {
   std::optional<std::string> print;
   Options options;
   std::vector<std::string> warnings;  // for the log, once it is up
+  std::vector<base::Error> gaps;      // with Inputs::partial: why a daemon would not start
 };
 
 // `version` is what --version prints, without a newline.
@@ -49,6 +53,25 @@ struct Parsed {
                                                                      std::string_view version);
 [[nodiscard]] base::Result<Parsed<AgentOptions>> parse_agent(const Inputs& inputs,
                                                              std::string_view version);
+
+// Every variable that one of the programs reads.
+[[nodiscard]] std::vector<std::string> known_variables();
+
+// A file of NAME=VALUE lines, which systemd (EnvironmentFile=), shells and container runtimes read.
+// They differ in what else they allow; what they would not all read alike is a slip.
+struct EnvironmentFile {
+  struct Entry {
+    std::string name, value;
+    std::size_t line = 0;
+  };
+  struct Slip {
+    std::size_t line = 0;
+    std::string what;
+  };
+  std::vector<Entry> entries;  // in order; of a name that comes twice the last counts
+  std::vector<Slip> slips;
+};
+[[nodiscard]] EnvironmentFile parse_environment_file(std::string_view text);
 
 // Where the control socket of `role` ("intermediate", "connector", "agent") stands by default, best
 // first: $ZTNA_RUNTIME_DIR alone when it is set, else /run/ztna and $XDG_RUNTIME_DIR/ztna. A daemon

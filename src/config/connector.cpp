@@ -83,30 +83,43 @@ base::Status add_single_service(const SingleService& single, ConnectorOptions& o
   return {};
 }
 
+struct Rows {
+  ConnectorOptions options;
+  std::string directory;
+  SingleService single;
+  Table table;  // writes into the above
+
+  Rows() {
+    add_intermediates(table, options.intermediates);
+    add_services(table, options, single);
+    add_identity(table, directory, options.common.identity, true);
+    add_policy(table, options.policy);
+    add_paths(table, options);
+    add_operations(table, options.common);
+  }
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+  ~Rows() = default;
+};
+
 }  // namespace
 
 ConnectorOptions::ConnectorOptions() { common.health = base::Address::v4({127, 0, 0, 1}, 9091); }
 
 base::Result<Parsed<ConnectorOptions>> parse_connector(const Inputs& inputs,
                                                        std::string_view version) {
-  ConnectorOptions options;
-  std::string directory;
-  SingleService single;
-  Table table;
-  add_intermediates(table, options.intermediates);
-  add_services(table, options, single);
-  add_identity(table, directory, options.common.identity, true);
-  add_policy(table, options.policy);
-  add_paths(table, options);
-  add_operations(table, options.common);
-  auto merged = merge(table, program, inputs, version);
+  Rows rows;
+  ConnectorOptions& options = rows.options;
+  auto merged = merge(rows.table, program, inputs, version);
   if (!merged) return tl::unexpected(printable(merged.error()));
   if (merged->print) return printed<ConnectorOptions>(*merged->print);
-  auto status = add_single_service(single, options, *merged);
-  if (status) {
-    status = resolve({"connector", inputs, directory, options.common, &options.policy}, *merged);
-  }
-  return finish(table, std::move(*merged), std::move(status), std::move(options), {});
+  const auto single = add_single_service(rows.single, options, *merged);
+  auto gaps =
+      resolve({"connector", inputs, rows.directory, options.common, &options.policy}, *merged);
+  if (!single) gaps.insert(gaps.begin(), single.error());
+  return finish(rows.table, inputs, std::move(*merged), std::move(gaps), std::move(options), {});
 }
+
+std::vector<std::string> connector_variables() { return variables_of(Rows().table); }
 
 }  // namespace ztna::config

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "config/roles.hpp"
 #include "config/sources.hpp"
 #include "config/values.hpp"
 
@@ -43,9 +44,15 @@ std::vector<std::string> own_variables(const Option& option) {
   return names;
 }
 
+// Read by every program, besides its options.
+const std::vector<std::string>& common_variables() {
+  static const std::vector<std::string> names{"ZTNA_CONFIG", "ZTNA_RUNTIME_DIR", "ZTNA_AEAD"};
+  return names;
+}
+
 void warn_of_slips(const Table& table, const Environment& environment,
                    std::vector<std::string>& warnings) {
-  std::vector<std::string> known{"ZTNA_CONFIG", "ZTNA_RUNTIME_DIR"};
+  std::vector<std::string> known = common_variables();
   for (const Option& option : table.rows()) {
     const auto names = own_variables(option);
     known.insert(known.end(), names.begin(), names.end());
@@ -125,6 +132,27 @@ base::Result<Values> read_environment(const Table& table, const Environment& env
   }
   warn_of_slips(table, environment, warnings);
   return values;
+}
+
+std::vector<std::string> variables_of(const Table& table) {
+  std::vector<std::string> names;
+  for (const Option& option : table.rows()) {
+    const auto own = own_variables(option);
+    names.insert(names.end(), own.begin(), own.end());
+    names.insert(names.end(), option.environment_aliases.begin(), option.environment_aliases.end());
+  }
+  return names;
+}
+
+std::vector<std::string> known_variables() {
+  std::vector<std::string> names = common_variables();
+  names.insert(names.end(), {"INTERMEDIATE_HOST", "INTERMEDIATE_PORT"});
+  for (const auto& of_role : {intermediate_variables(), connector_variables(), agent_variables()}) {
+    names.insert(names.end(), of_role.begin(), of_role.end());
+  }
+  std::ranges::sort(names);
+  names.erase(std::ranges::unique(names).begin(), names.end());
+  return names;
 }
 
 }  // namespace ztna::config

@@ -37,6 +37,22 @@ void add_rows(Table& table, IntermediateOptions& options) {
                               "address first (QUIC Retry); 0 asks always.");
 }
 
+struct Rows {
+  IntermediateOptions options;
+  std::string directory;
+  Table table;  // writes into the above
+
+  Rows() {
+    add_rows(table, options);
+    add_identity(table, directory, options.common.identity, false);
+    add_policy(table, options.policy);
+    add_operations(table, options.common);
+  }
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+  ~Rows() = default;
+};
+
 }  // namespace
 
 IntermediateOptions::IntermediateOptions() {
@@ -46,19 +62,16 @@ IntermediateOptions::IntermediateOptions() {
 
 base::Result<Parsed<IntermediateOptions>> parse_intermediate(const Inputs& inputs,
                                                              std::string_view version) {
-  IntermediateOptions options;
-  std::string directory;
-  Table table;
-  add_rows(table, options);
-  add_identity(table, directory, options.common.identity, false);
-  add_policy(table, options.policy);
-  add_operations(table, options.common);
-  auto merged = merge(table, program, inputs, version);
+  Rows rows;
+  IntermediateOptions& options = rows.options;
+  auto merged = merge(rows.table, program, inputs, version);
   if (!merged) return tl::unexpected(printable(merged.error()));
   if (merged->print) return printed<IntermediateOptions>(*merged->print);
-  auto status =
-      resolve({"intermediate", inputs, directory, options.common, &options.policy}, *merged);
-  return finish(table, std::move(*merged), std::move(status), std::move(options), {});
+  auto gaps =
+      resolve({"intermediate", inputs, rows.directory, options.common, &options.policy}, *merged);
+  return finish(rows.table, inputs, std::move(*merged), std::move(gaps), std::move(options), {});
 }
+
+std::vector<std::string> intermediate_variables() { return variables_of(Rows().table); }
 
 }  // namespace ztna::config

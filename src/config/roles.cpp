@@ -172,10 +172,16 @@ std::vector<std::string> control_candidates(std::string_view role, const Environ
   return paths;
 }
 
-base::Status resolve(const Resolution& resolution, Merged& merged) {
-  if (auto status = resolve_identity(resolution, merged); !status) return status;
-  if (auto status = resolve_policy(resolution, merged); !status) return status;
-  return resolve_control(resolution, merged);
+std::vector<base::Error> resolve(const Resolution& resolution, Merged& merged) {
+  std::vector<base::Error> gaps;
+  const auto note_gap = [&](const base::Status& status) {
+    if (!status) gaps.push_back(status.error());
+  };
+  note_gap(resolve_identity(resolution, merged));
+  // The policy's place follows from the certificate's.
+  if (!resolution.common.identity.certificate.empty()) note_gap(resolve_policy(resolution, merged));
+  note_gap(resolve_control(resolution, merged));
+  return gaps;
 }
 
 base::Error relocated(base::Error error, const Merged& merged) {

@@ -31,7 +31,13 @@ struct Resolution {
   CommonOptions& common;
   std::string* policy;
 };
-[[nodiscard]] base::Status resolve(const Resolution& resolution, Merged& merged);
+// What is missing for that, the first first.
+[[nodiscard]] std::vector<base::Error> resolve(const Resolution& resolution, Merged& merged);
+
+// The variables of each program's options.
+[[nodiscard]] std::vector<std::string> intermediate_variables();
+[[nodiscard]] std::vector<std::string> connector_variables();
+[[nodiscard]] std::vector<std::string> agent_variables();
 
 // validate()'s error, moved from the flag to the place that gave the value.
 [[nodiscard]] base::Error relocated(base::Error error, const Merged& merged);
@@ -39,13 +45,18 @@ struct Resolution {
 // What no user text may do to a line.
 [[nodiscard]] base::Error printable(base::Error error);
 
-// The common end of parse_*(): `resolved` is the outcome of the role's own resolution.
+// The common end of parse_*(): `gaps` are what the role's own resolution misses.
 template <class Options>
-base::Result<Parsed<Options>> finish(const Table& table, Merged merged, base::Status resolved,
-                                     Options options, std::vector<std::string> cautions) {
-  if (resolved) resolved = validate(options);
-  if (!resolved) return tl::unexpected(printable(relocated(resolved.error(), merged)));
+base::Result<Parsed<Options>> finish(const Table& table, const Inputs& inputs, Merged merged,
+                                     std::vector<base::Error> gaps, Options options,
+                                     std::vector<std::string> cautions) {
+  if (gaps.empty() || inputs.partial) {
+    if (const auto valid = validate(options); !valid) gaps.push_back(valid.error());
+  }
+  for (base::Error& gap : gaps) gap = printable(relocated(std::move(gap), merged));
+  if (!gaps.empty() && !inputs.partial) return tl::unexpected(gaps.front());
   Parsed<Options> parsed;
+  parsed.gaps = std::move(gaps);
   if (merged.print_config) parsed.print = config_text(table, merged);
   parsed.warnings = std::move(merged.warnings);
   parsed.warnings.insert(parsed.warnings.end(), cautions.begin(), cautions.end());

@@ -39,6 +39,9 @@ struct Flags {
                                                     const Environment& environment,
                                                     std::vector<std::string>& warnings);
 
+// The variables that the rows listen to, aliases included.
+[[nodiscard]] std::vector<std::string> variables_of(const Table& table);
+
 // `path` names the file in errors; relative paths in the file are taken from its folder.
 [[nodiscard]] base::Result<Values> read_toml(const Table& table, const std::string& path,
                                              std::string_view text);
