@@ -213,6 +213,18 @@ base::Status check_validity(gnutls_x509_crt_t certificate, base::WallTime now,
   return {};
 }
 
+base::Status check_key_matches(gnutls_x509_crt_t leaf, gnutls_x509_privkey_t key,
+                               const std::string& certificate_where, const std::string& key_where) {
+  Spki of_key{};
+  std::size_t size = of_key.size();
+  const int code =
+      gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256, of_key.data(), &size);
+  if (code >= 0 && of_key == spki_of(leaf)) return {};
+  return base::fail(base::ErrorCode::invalid_argument,
+                    "the private key does not belong to the certificate in " + certificate_where,
+                    key_where);
+}
+
 std::string read_ca_trust_domain(gnutls_x509_crt_t certificate) {
   constexpr std::string_view scheme = "spiffe://";
   const base::Result<AltNames> names = read_alt_names(certificate, {});

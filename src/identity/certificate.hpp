@@ -45,6 +45,11 @@ struct AltNames {
 [[nodiscard]] base::Status check_validity(gnutls_x509_crt_t certificate, base::WallTime now,
                                           const std::string& what, const std::string& where);
 
+// `key_where` and `certificate_where` name the files in the error.
+[[nodiscard]] base::Status check_key_matches(gnutls_x509_crt_t leaf, gnutls_x509_privkey_t key,
+                                             const std::string& certificate_where,
+                                             const std::string& key_where);
+
 // "example.org" from the "spiffe://example.org" that a CA certificate carries; empty: none.
 [[nodiscard]] std::string read_ca_trust_domain(gnutls_x509_crt_t certificate);
 

@@ -15,19 +15,6 @@ namespace {
 using CertificateCredentials =
     Owned<gnutls_certificate_credentials_t, gnutls_certificate_free_credentials>;
 
-base::Status check_key_matches(gnutls_x509_crt_t leaf, gnutls_x509_privkey_t key,
-                               const Credentials::Pem& pem) {
-  Spki of_key{};
-  std::size_t size = of_key.size();
-  const int code =
-      gnutls_x509_privkey_get_key_id(key, GNUTLS_KEYID_USE_SHA256, of_key.data(), &size);
-  if (code >= 0 && of_key == spki_of(leaf)) return {};
-  return base::fail(
-      base::ErrorCode::invalid_argument,
-      "the private key does not belong to the certificate in " + pem.certificate_where,
-      pem.key_where);
-}
-
 // The private number, so that another encoding of the same key derives the same octets. It may have
 // zeros in front.
 base::Status read_private_number(gnutls_x509_privkey_t key, Datum& out, std::size_t& width,
@@ -146,7 +133,7 @@ base::Result<std::shared_ptr<const Credentials>> Credentials::load(const Pem& pe
   const gnutls_x509_crt_t leaf = chain->front().get();
   auto key = parse_key(pem.key, pem.key_where);
   if (!key) return tl::unexpected(key.error());
-  const auto matches = check_key_matches(leaf, key->get(), pem);
+  const auto matches = check_key_matches(leaf, key->get(), pem.certificate_where, pem.key_where);
   if (!matches) return tl::unexpected(matches.error());
   auto self = read_self(leaf, impl->trust, now, pem.certificate_where);
   if (!self) return tl::unexpected(self.error());
