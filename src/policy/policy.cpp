@@ -65,4 +65,16 @@ Decision Policy::may_suspend(const identity::Principal& agent, std::string_view 
   return reach.allowed ? decide(prove_, agent.name, service) : reach;
 }
 
+std::vector<std::string> Policy::services_of(const identity::Principal& node) const {
+  std::vector<std::string> services;
+  if (node.role == identity::Role::intermediate || is_revoked(node.spki)) return services;
+  for (const Rule& rule : node.role == identity::Role::agent ? allow_ : serve_) {
+    if (!any_matches(rule.subjects, node.name)) continue;
+    for (const std::string& pattern : rule.services) {
+      if (std::ranges::find(services, pattern) == services.end()) services.push_back(pattern);
+    }
+  }
+  return services;
+}
+
 }  // namespace ztna::policy

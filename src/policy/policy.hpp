@@ -53,6 +53,9 @@ class Policy {
   // may reach the service and a [[prove]] block matches.
   [[nodiscard]] Decision may_suspend(const identity::Principal& agent,
                                      std::string_view service) const;
+  // The patterns of all services that it may reach (an Agent) or serve (a Connector, if its
+  // certificate names them, too), each once. Empty: none, or its key is revoked.
+  [[nodiscard]] std::vector<std::string> services_of(const identity::Principal& node) const;
   // The rule that revokes this key, or nothing.
   [[nodiscard]] std::optional<std::string> revoked_by(const identity::Spki& spki) const;
   [[nodiscard]] bool is_revoked(const identity::Spki& spki) const {

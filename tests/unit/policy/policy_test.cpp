@@ -53,6 +53,21 @@ services   = ["quake"]
 spki = "00000000000000000000000000000000000000000000000000000000000000Ab"
 )";
 
+TEST(ServicesOf, AreThePatternsOfTheBlocksThatNameANode) {
+  const Policy policy = parse(example);
+  EXPECT_THAT(policy.services_of(agent("alice")), testing::ElementsAre("web", "quake"));
+  EXPECT_THAT(policy.services_of(agent("bob")), testing::ElementsAre("quake"));
+  EXPECT_THAT(policy.services_of(connector("home-1", {"web"})),
+              testing::ElementsAre("web", "quake"));
+  EXPECT_THAT(policy.services_of(connector("office", {"web"})), testing::IsEmpty());
+  Principal revoked = agent("alice");
+  revoked.spki.back() = 0xab;
+  EXPECT_THAT(policy.services_of(revoked), testing::IsEmpty());
+  Principal relay = agent("home-1");
+  relay.role = Role::intermediate;
+  EXPECT_THAT(policy.services_of(relay), testing::IsEmpty());
+}
+
 TEST(Decide, EmptyDeniesEverything) {
   for (const Policy& policy : {Policy(), parse(""), parse("# nothing\n")}) {
     EXPECT_FALSE(policy.may_reach(agent("alice"), "web").allowed);
