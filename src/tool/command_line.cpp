@@ -11,6 +11,7 @@
 #include "logging/format.hpp"
 #include "quic/aead.hpp"
 #include "tool/ca_command.hpp"
+#include "tool/doctor_command.hpp"
 #include "tool/lab_command.hpp"
 #include "tool/netcheck_command.hpp"
 #include "tool/ping_command.hpp"
@@ -36,6 +37,7 @@ constexpr const char* examples =
     "  ztna prove web                                  which path its traffic takes, with proof\n"
     "  ztna quality quake                              ping, jitter and loss, and a grade\n"
     "  ztna netcheck --intermediate relay.example.org  what this network allows\n"
+    "  ztna doctor --env /etc/ztna/agent.env           what is wrong here, and what to do\n"
     "\n"
     "Each command explains itself: ztna COMMAND --help. The daemons are intermediate-server,\n"
     "app-connector and ztna-agent.";
@@ -76,12 +78,14 @@ void add_commands(CLI::App& root, Context& context) {
   add_quality_command(root, context);
   add_relay_command(root, context);
   add_netcheck_command(root, context);
+  add_doctor_command(root, context);
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
   static constexpr std::array<std::pair<const char*, const char*>, 10> groups = {
       {{"quickstart", "Begin"},
        {"lab", "Begin"},
+       {"doctor", "Begin"},
        {"status", "Running daemons"},
        {"ping", "Running daemons"},
        {"prove", "Running daemons"},
