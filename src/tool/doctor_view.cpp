@@ -31,14 +31,13 @@ std::string findings_text(const std::vector<Finding>& findings) {
 }
 
 std::string findings_json(const std::vector<Finding>& findings) {
-  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  Json all = Json::array();
   for (const Finding& finding : findings) {
     all.push_back({{"check", finding.check},
                    {"status", to_string(finding.verdict)},
                    {"text", finding.text},
                    {"todo", finding.todo}});
   }
-  using Json = nlohmann::ordered_json;
   return all.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

@@ -42,7 +42,7 @@ def doctor(world, *args: str, code: int, prefix=()) -> list[dict]:
     started = time.monotonic()
     done = run_doctor(world, "--json", *args, prefix=prefix)
     assert done.returncode == code, done.stdout + done.stderr
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30, "each wait has a limit of 2 s; the rest is for slow machines"
     findings = json.loads(done.stdout)
     assert (code == 1) == any(f["status"] == "problem" for f in findings)
     return findings
@@ -248,7 +248,7 @@ table ip block {
     assert "no answer" in the(findings, "udp")["text"]
     # A resolver behind that: every look-up takes longer than anybody waits.
     resolver = world.folder / "resolv.conf"
-    resolver.write_text(f"nameserver {net.intermediate.address}\n")
+    resolver.write_text(f"nameserver {net.intermediate.address}\noptions timeout:30 attempts:3\n")
     prefix = (*net.client.prefix, need("unshare"), "-m", "--", "sh", "-c",
               f'mount --bind {resolver} /etc/resolv.conf && exec "$@"', "sh")
     findings = doctor(world, "--env", env, "--intermediate", "relay.example.org", prefix=prefix, code=1)
