@@ -101,6 +101,7 @@ void judge_version(const DoctorFacts& facts, const Json& status, Findings& out) 
 // A certificate that was renewed since, and not read again.
 void judge_reload(const DoctorFacts& facts, const Json& status, Findings& out) {
   if (!facts.identity || !facts.identity->inspection.validity) return;
+  if (!facts.identity->accepted) return;  // it would stay with what it has
   const Json& used = member(status, "certificate");
   const std::string until = base::rfc3339(facts.identity->inspection.validity->until);
   if (text(used, "file") != facts.identity->certificate.path || text(used, "not_after") == until) {
