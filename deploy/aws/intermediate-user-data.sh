@@ -1,0 +1,117 @@
+#!/usr/bin/env bash
+# Makes an Intermediate of a new Ubuntu 24.04: cloud-init runs it once, as root, at the first start. up.sh
+# writes the assignments of these variables before it:
+#   region, parameters   where the certificates and the policy are: Parameter Store, PARAMETERS/NAME
+#   packages             URLs of the .deb files, https or s3, each with #sha256=HEX or without
+#   cert_dir             where the certificates go
+#   listen, alt_listen, health, quic_lb_server_id    the daemon's options
+# It may be run again. DESTDIR goes before every path that it writes to.
+set -euo pipefail
+export PATH=$PATH:/snap/bin AWS_PAGER='' DEBIAN_FRONTEND=noninteractive
+: "${region:?}" "${parameters:?}" "${packages:?}" "${cert_dir:?}" "${listen:?}" "${alt_listen:?}" "${health:?}"
+root=${DESTDIR:-}
+
+fetch() {  # URL FILE
+  local url=${1%%#*} wanted='' location
+  if [[ $1 == *'#sha256='* ]]; then wanted=${1##*#sha256=}; fi
+  case $url in
+    s3://*)
+      location=${url#s3://}
+      aws --region "$region" s3api get-object --bucket "${location%%/*}" --key "${location#*/}" "$2" >/dev/null
+      ;;
+    https://*) curl --fail --silent --show-error --location --retry 5 --output "$2" "$url" ;;
+    *) echo "user data: $url is neither https:// nor s3://" >&2 && return 1 ;;
+  esac
+  if [[ -n $wanted ]]; then echo "$wanted  $2" | sha256sum --check --quiet; fi
+}
+
+install_packages() {
+  local folder url file number=0
+  local -a files=()
+  folder=$(mktemp -d)
+  for url in $packages; do
+    file=$folder/$((number += 1)).deb
+    fetch "$url" "$file"
+    files+=("$file")
+  done
+  chmod -R a+rX "$folder"
+  apt-get update --quiet
+  apt-get install --yes --no-install-recommends "${files[@]}"
+  rm -rf "$folder"
+}
+
+# Where the daemon's unit reads its options from.
+write_options() {
+  install -d -m 755 "$root/etc/ztna"
+  cat >"$root/etc/ztna/intermediate.env" <<TEXT
+ZTNA_LISTEN=$listen
+ZTNA_ALT_LISTEN=$alt_listen
+ZTNA_HEALTH=$health
+CERT_DIR=$cert_dir
+ZTNA_POLICY=$cert_dir/policy.toml
+TEXT
+  if [[ -n ${quic_lb_server_id:-} ]]; then
+    echo "ZTNA_QUIC_LB_SERVER_ID=$quic_lb_server_id" >>"$root/etc/ztna/intermediate.env"
+  fi
+}
+
+# Fetches certificates and policy; a change reloads the daemon, which drops no session for it. An hourly
+# timer runs it, so a renewed certificate needs no more than up.sh at the administrator's.
+write_secrets_program() {
+  install -d -m 755 "$root/usr/local/sbin" "$root/etc/systemd/system"
+  cat >"$root/usr/local/sbin/ztna-fetch-secrets" <<TEXT
+#!/usr/bin/env bash
+set -euo pipefail
+export PATH=\$PATH:/snap/bin AWS_PAGER=''
+umask 077
+group=root
+if getent group ztna >/dev/null; then group=ztna; fi
+install -d -m 750 -g "\$group" "$root$cert_dir"
+changed=no
+for file in ca-cert.pem cert.pem key.pem policy.toml; do
+  new=$root$cert_dir/.\$file.new
+  aws --region "$region" --output text ssm get-parameters --with-decryption \\
+    --names "$parameters/\$file" --query 'Parameters[0].Value' >"\$new"
+  chgrp "\$group" "\$new" && chmod 640 "\$new"
+  if cmp --quiet "\$new" "$root$cert_dir/\$file"; then rm "\$new"; else mv "\$new" "$root$cert_dir/\$file" && changed=yes; fi
+done
+if [[ \$changed == yes ]]; then systemctl try-reload-or-restart ztna-intermediate.service; fi
+TEXT
+  chmod 755 "$root/usr/local/sbin/ztna-fetch-secrets"
+  cat >"$root/etc/systemd/system/ztna-fetch-secrets.service" <<TEXT
+[Unit]
+Description=Fetch the Intermediate's certificates and policy
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart=/usr/local/sbin/ztna-fetch-secrets
+TEXT
+  cat >"$root/etc/systemd/system/ztna-fetch-secrets.timer" <<TEXT
+[Unit]
+Description=Fetch the Intermediate's certificates and policy every hour
+
+[Timer]
+OnBootSec=1min
+OnUnitActiveSec=1h
+RandomizedDelaySec=5min
+
+[Install]
+WantedBy=timers.target
+TEXT
+}
+
+snap install aws-cli --classic
+write_options
+write_secrets_program
+# Before the package: its unit finds what it needs at its first start.
+"$root/usr/local/sbin/ztna-fetch-secrets"
+install_packages
+# Again, now that the package has made the group which may read them.
+"$root/usr/local/sbin/ztna-fetch-secrets"
+chgrp -R "$(getent group ztna >/dev/null && echo ztna || echo root)" "$root$cert_dir"
+systemctl daemon-reload
+systemctl enable --now ztna-fetch-secrets.timer
+systemctl enable ztna-intermediate.service
+systemctl restart ztna-intermediate.service
