@@ -2,37 +2,38 @@
 # Makes an Intermediate of a new Ubuntu 24.04: cloud-init runs it once, as root, at the first start. up.sh
 # writes the assignments of these variables before it:
 #   region, parameters   where the certificates and the policy are: Parameter Store, PARAMETERS/NAME
-#   packages             URLs of the .deb files, https or s3, each with #sha256=HEX or without
+#   packages             URLs of the .deb files, https or s3
+#   package_sums         their SHA-256 in the same order, or nothing
 #   cert_dir             where the certificates go
 #   listen, alt_listen, health, quic_lb_server_id    the daemon's options
 # It may be run again. DESTDIR goes before every path that it writes to.
 set -euo pipefail
 export PATH=$PATH:/snap/bin AWS_PAGER='' DEBIAN_FRONTEND=noninteractive
-: "${region:?}" "${parameters:?}" "${packages:?}" "${cert_dir:?}" "${listen:?}" "${alt_listen:?}" "${health:?}"
+: "${region:?}" "${parameters:?}" "${packages:?}" "${package_sums?}" "${cert_dir:?}" "${listen:?}" "${alt_listen:?}" "${health:?}"
 root=${DESTDIR:-}
 
 fetch() {  # URL FILE
-  local url=${1%%#*} wanted='' location
-  if [[ $1 == *'#sha256='* ]]; then wanted=${1##*#sha256=}; fi
-  case $url in
+  local location=${1#s3://}
+  case $1 in
     s3://*)
-      location=${url#s3://}
       aws --region "$region" s3api get-object --bucket "${location%%/*}" --key "${location#*/}" "$2" >/dev/null
       ;;
-    https://*) curl --fail --silent --show-error --location --retry 5 --output "$2" "$url" ;;
-    *) echo "user data: $url is neither https:// nor s3://" >&2 && return 1 ;;
+    https://*) curl --fail --silent --show-error --location --retry 5 --output "$2" "$1" ;;
+    *) echo "user data: $1 is neither https:// nor s3://" >&2 && return 1 ;;
   esac
-  if [[ -n $wanted ]]; then echo "$wanted  $2" | sha256sum --check --quiet; fi
 }
 
 install_packages() {
   local folder url file number=0
-  local -a files=()
+  local -a files=() sums
   folder=$(mktemp -d)
+  read -r -a sums <<<"$package_sums"
   for url in $packages; do
-    file=$folder/$((number += 1)).deb
+    file=$folder/${url##*/}
     fetch "$url" "$file"
+    if ((${#sums[@]} > 0)); then echo "${sums[number]}  $file" | sha256sum --check --quiet; fi
     files+=("$file")
+    number=$((number + 1))
   done
   chmod -R a+rX "$folder"
   apt-get update --quiet
@@ -64,15 +65,16 @@ write_secrets_program() {
 set -euo pipefail
 export PATH=\$PATH:/snap/bin AWS_PAGER=''
 umask 077
-group=root
-if getent group ztna >/dev/null; then group=ztna; fi
-install -d -m 750 -g "\$group" "$root$cert_dir"
+mkdir -p "$root$cert_dir"
+chgrp ztna-intermediate "$root$cert_dir"
+chmod 750 "$root$cert_dir"
 changed=no
 for file in ca-cert.pem cert.pem key.pem policy.toml; do
   new=$root$cert_dir/.\$file.new
   aws --region "$region" --output text ssm get-parameters --with-decryption \\
     --names "$parameters/\$file" --query 'Parameters[0].Value' >"\$new"
-  chgrp "\$group" "\$new" && chmod 640 "\$new"
+  chgrp ztna-intermediate "\$new"
+  chmod 640 "\$new"
   if cmp --quiet "\$new" "$root$cert_dir/\$file"; then rm "\$new"; else mv "\$new" "$root$cert_dir/\$file" && changed=yes; fi
 done
 if [[ \$changed == yes ]]; then systemctl try-reload-or-restart ztna-intermediate.service; fi
@@ -103,14 +105,11 @@ TEXT
 }
 
 snap install aws-cli --classic
+# First the package, whose unit waits to be configured: it makes the group that may read the key.
+install_packages
 write_options
 write_secrets_program
-# Before the package: its unit finds what it needs at its first start.
 "$root/usr/local/sbin/ztna-fetch-secrets"
-install_packages
-# Again, now that the package has made the group which may read them.
-"$root/usr/local/sbin/ztna-fetch-secrets"
-chgrp -R "$(getent group ztna >/dev/null && echo ztna || echo root)" "$root$cert_dir"
 systemctl daemon-reload
 systemctl enable --now ztna-fetch-secrets.timer
 systemctl enable ztna-intermediate.service

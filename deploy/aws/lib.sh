@@ -46,43 +46,25 @@ parse_options() {  # ARGUMENT...
   done
 }
 
-# --- Configuration: environment, then --env FILE, then aws.env. The files hold NAME=VALUE lines and are
-# read, never run. A value like <cloud-ip> is a place to fill in and counts as empty.
+# --- Settings: aws.env, and over it --env FILE
 
-declare -A setting=()
+# shellcheck source-path=SCRIPTDIR source=../env/load.sh
+. "$here/../env/load.sh"
 
-read_env_file() {  # FILE
-  local line key value
-  while IFS= read -r line || [[ -n $line ]]; do
-    line=${line%$'\r'}
-    [[ $line =~ ^[[:space:]]*(#|$) ]] && continue
-    [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)$ ]] ||
-      fail "$1: \"$line\" is not NAME=VALUE" 2
-    key=${BASH_REMATCH[2]} value=${BASH_REMATCH[3]}
-    if [[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]]; then value=${BASH_REMATCH[1]}; fi
-    if [[ $value =~ ^\<.*\>$ ]]; then value=; fi
-    setting[$key]=$value
-  done <"$1"
-}
-
-get() {  # NAME
-  printf %s "${!1-${setting[$1]-}}"
-}
-
-need() {  # NAME
-  [[ -n $(get "$1") ]] || fail "$1 is not set; set it in $env_file or $aws_env_file" 2
-  get "$1"
+need() {  # NAME...
+  local variable
+  for variable in "$@"; do
+    [[ -n ${!variable-} ]] || fail "$variable is not set; fill it in in $env_file or $aws_env_file" 2
+  done
 }
 
 load_settings() {
-  [[ -r $aws_env_file ]] || fail "$aws_env_file cannot be read" 2
-  read_env_file "$aws_env_file"
-  [[ -r $env_file ]] || fail "$env_file cannot be read; name one with --env FILE" 2
-  read_env_file "$env_file"
-  name=$(need ZTNA_AWS_NAME)
+  load_env "$aws_env_file"
+  load_env "$env_file"
+  need ZTNA_AWS_NAME ZTNA_AWS_REGION
+  name=$ZTNA_AWS_NAME region=$ZTNA_AWS_REGION
   [[ $name =~ ^[a-z][a-z0-9-]{0,15}$ ]] ||
-    fail "ZTNA_AWS_NAME is \"$name\": at most 16 of a-z, 0-9 and -, starting with a letter" 2
-  region=$(need ZTNA_AWS_REGION)
+    fail "ZTNA_AWS_NAME is \"$name\", expected at most 16 of a-z, 0-9 and -, and a letter first" 2
 }
 
 # --- Asking and telling AWS

@@ -37,36 +37,33 @@ parse_options "${options[@]}"
 # --- What the settings say; every mistake is found before the first call
 
 check_settings() {
-  local service file
-  zone=$(need ZTNA_AWS_ZONE)
-  vpc_cidr=$(need ZTNA_AWS_VPC_CIDR) public_cidr=$(need ZTNA_AWS_PUBLIC_CIDR)
-  private_cidr=$(need ZTNA_AWS_PRIVATE_CIDR) client_cidr=$(need ZTNA_AWS_CLIENT_CIDR)
-  everywhere=0.0.0.0/0
-  port=$(need INTERMEDIATE_PORT) p2p_port=$(need ZTNA_AWS_P2P_PORT) alt_port=$(need ZTNA_AWS_ALT_PORT)
-  intermediate_health=$(need ZTNA_AWS_INTERMEDIATE_HEALTH_PORT)
-  connector_health=$(need ZTNA_AWS_CONNECTOR_HEALTH_PORT)
-  http_port=$(need ZTNA_AWS_HTTP_APP_PORT) game_port=$(need ZTNA_AWS_GAME_PORT)
-  for number in "$port" "$p2p_port" "$alt_port" "$intermediate_health" "$connector_health" "$http_port" "$game_port"; do
-    [[ $number =~ ^[1-9][0-9]{0,4}$ ]] || fail "\"$number\" is not a port" 2
+  local file package number
+  need INTERMEDIATE_PORT STUN_ALT_PORT P2P_PORT INTERMEDIATE_HEALTH CONNECTOR_HEALTH SERVICE_ID CERT_DIR \
+    ZTNA_AWS_ZONE ZTNA_AWS_VPC_CIDR ZTNA_AWS_PUBLIC_CIDR ZTNA_AWS_PRIVATE_CIDR ZTNA_AWS_CLIENT_CIDR \
+    ZTNA_AWS_INSTANCE_TYPE ZTNA_AWS_AMI_PARAMETER ZTNA_AWS_PACKAGES ZTNA_AWS_INTERMEDIATE_CERTS \
+    ZTNA_AWS_CONNECTOR_CERTS ZTNA_AWS_POLICY ZTNA_AWS_IMAGE_VERSION ZTNA_AWS_CONNECTOR_SOURCE \
+    ZTNA_AWS_HTTP_APP_SOURCE ZTNA_AWS_GAME_SERVER_SOURCE ZTNA_AWS_CONNECTOR_USER ZTNA_AWS_HTTP_APP_PORT \
+    ZTNA_AWS_GAME_SERVER_PORT ZTNA_AWS_GAME_SERVICE_ID
+  port=$INTERMEDIATE_PORT p2p_port=$P2P_PORT alt_port=$STUN_ALT_PORT
+  http_port=$ZTNA_AWS_HTTP_APP_PORT game_port=$ZTNA_AWS_GAME_SERVER_PORT
+  # There the daemons listen where the load balancer can ask them, not on loopback.
+  intermediate_health=${INTERMEDIATE_HEALTH##*:} connector_health=${CONNECTOR_HEALTH##*:}
+  for number in "$intermediate_health" "$connector_health"; do
+    [[ $number =~ ^[0-9]+$ ]] || fail "INTERMEDIATE_HEALTH and CONNECTOR_HEALTH want a port: the load balancer asks there" 2
   done
-  service_id=$(need SERVICE_ID) game_service_id=$(need ZTNA_AWS_GAME_SERVICE_ID)
-  cert_dir=$(need CERT_DIR) packages=$(need ZTNA_AWS_PACKAGES)
+  public_cidr=$ZTNA_AWS_PUBLIC_CIDR client_cidr=$ZTNA_AWS_CLIENT_CIDR everywhere=0.0.0.0/0
+  packages=${ZTNA_AWS_PACKAGES//,/ } package_sums=${ZTNA_AWS_PACKAGES_SHA256//,/ }
   for package in $packages; do
     [[ $package =~ ^(https://[^/]+/.+|s3://[^/]+/.+)$ ]] ||
       fail "ZTNA_AWS_PACKAGES: \"$package\" is neither https://HOST/FILE nor s3://BUCKET/KEY" 2
   done
-  intermediate_certs=$(need ZTNA_AWS_INTERMEDIATE_CERTS) connector_certs=$(need ZTNA_AWS_CONNECTOR_CERTS)
-  policy=$(need ZTNA_AWS_POLICY)
+  intermediate_certs=$ZTNA_AWS_INTERMEDIATE_CERTS connector_certs=$ZTNA_AWS_CONNECTOR_CERTS policy=$ZTNA_AWS_POLICY
   for file in "$intermediate_certs"/{ca-cert,cert,key}.pem "$connector_certs"/{ca-cert,cert,key}.pem "$policy"; do
-    [[ -r $file ]] || fail "$file cannot be read; make the certificates with \"ztna ca init\" and \"ztna ca issue\"" 2
+    [[ -r $file ]] || fail "$file cannot be read; make it with \"ztna ca init\" and \"ztna ca issue\"" 2
     # The Parameter Store's limit for what costs nothing.
     (($(wc -c <"$file") <= 4096)) || fail "$file has more than 4096 octets, the Parameter Store's limit" 2
   done
-  image_tag=$(need ZTNA_AWS_IMAGE_TAG)
-  connector_user=$(need ZTNA_AWS_CONNECTOR_USER)
-  [[ $connector_user =~ ^[0-9]+:[0-9]+$ ]] || fail "ZTNA_AWS_CONNECTOR_USER is not UID:GID" 2
-  for service in CONNECTOR HTTP_APP GAME; do need "ZTNA_AWS_${service}_IMAGE" >/dev/null; done
-  instance_type=$(need ZTNA_AWS_INSTANCE_TYPE) ami_parameter=$(need ZTNA_AWS_AMI_PARAMETER)
+  [[ $ZTNA_AWS_CONNECTOR_USER =~ ^[0-9]+:[0-9]+$ ]] || fail "ZTNA_AWS_CONNECTOR_USER is not UID:GID" 2
 }
 
 # --- Cost
@@ -104,32 +101,32 @@ ensure_repository() {  # NAME
 image_digest() {  # REPOSITORY
   # Without an image of that tag the answer is an error; a list that may be empty is not.
   look_one ecr list-images --repository-name "$1" --filter tagStatus=TAGGED \
-    --query "imageIds[?imageTag=='$image_tag'].imageDigest"
+    --query "imageIds[?imageTag=='$ZTNA_AWS_IMAGE_VERSION'].imageDigest"
 }
 
 push_image() {  # REPOSITORY IMAGE
   local registry=$account.dkr.ecr.$region.amazonaws.com tool
   if [[ $dry_run == yes ]]; then
-    echo "podman push $2 $registry/$1:$image_tag" >&3
+    echo "podman push $2 $registry/$1:$ZTNA_AWS_IMAGE_VERSION" >&3
     return
   fi
   tool=$(command -v podman || command -v docker) ||
-    fail "ECR has no image $1:$image_tag, and neither podman nor docker is here to push $2"
+    fail "ECR has no image $1:$ZTNA_AWS_IMAGE_VERSION, and neither podman nor docker is here to push $2"
   if ! "$tool" image inspect "$2" >/dev/null 2>&1; then
     "$tool" pull --quiet "$2" >/dev/null ||
       fail "the image $2 is neither here nor in a registry; build it, or name another in $aws_env_file"
   fi
   cli ecr get-login-password | "$tool" login --username AWS --password-stdin "$registry" >/dev/null
-  "$tool" tag "$2" "$registry/$1:$image_tag"
-  "$tool" push "$registry/$1:$image_tag" >/dev/null
+  "$tool" tag "$2" "$registry/$1:$ZTNA_AWS_IMAGE_VERSION"
+  "$tool" push "$registry/$1:$ZTNA_AWS_IMAGE_VERSION" >/dev/null
   echo "push $1" >>"$work/changes"
 }
 
-image_setting_of() {  # SERVICE
+image_source_of() {  # SERVICE
   case $1 in
-    app-connector) need ZTNA_AWS_CONNECTOR_IMAGE ;;
-    http-app) need ZTNA_AWS_HTTP_APP_IMAGE ;;
-    game-server) need ZTNA_AWS_GAME_IMAGE ;;
+    app-connector) echo "$ZTNA_AWS_CONNECTOR_SOURCE" ;;
+    http-app) echo "$ZTNA_AWS_HTTP_APP_SOURCE" ;;
+    game-server) echo "$ZTNA_AWS_GAME_SERVER_SOURCE" ;;
   esac
 }
 
@@ -144,9 +141,9 @@ ensure_images() {
     digest=
     if [[ -n $repository_arn ]]; then digest=$(image_digest "$repository"); fi
     if [[ -z $digest ]]; then
-      push_image "$repository" "$(image_setting_of "$service")"
+      push_image "$repository" "$(image_source_of "$service")"
       if [[ $dry_run == yes ]]; then digest='<digest>'; else digest=$(image_digest "$repository"); fi
-      [[ -n $digest ]] || fail "ECR has no image $repository:$image_tag, although it was pushed"
+      [[ -n $digest ]] || fail "ECR has no image $repository:$ZTNA_AWS_IMAGE_VERSION, although it was pushed"
     fi
     # By digest: another image under the same tag makes another task definition.
     image[$service]=$account.dkr.ecr.$region.amazonaws.com/$repository@$digest
@@ -232,7 +229,7 @@ ensure_roles() {
   for url in $packages; do
     if [[ $url == s3://* ]]; then
       location=${url#s3://}
-      keys+="$separator\"arn:aws:s3:::${location%%#*}\""
+      keys+="$separator\"arn:aws:s3:::$location\""
       separator=', '
     fi
   done
@@ -274,7 +271,7 @@ ensure_vpc_attribute() {  # ATTRIBUTE OPTION
 ensure_vpc() {
   vpc=$(find_vpc)
   if [[ -z $vpc ]]; then
-    vpc=$(change vpc ec2 create-vpc --cidr-block "$vpc_cidr" --tag-specifications "$(ec2_tags vpc "$name-vpc")" \
+    vpc=$(change vpc ec2 create-vpc --cidr-block "$ZTNA_AWS_VPC_CIDR" --tag-specifications "$(ec2_tags vpc "$name-vpc")" \
       --query Vpc.VpcId)
     await "the VPC" ec2 wait vpc-available --vpc-ids "$vpc"
   fi
@@ -287,7 +284,7 @@ ensure_subnet() {  # public|private CIDR
   local subnet
   subnet=$(find_subnet "$1")
   if [[ -z $subnet ]]; then
-    subnet=$(change "$1-subnet" ec2 create-subnet --vpc-id "$vpc" --cidr-block "$2" --availability-zone "$zone" \
+    subnet=$(change "$1-subnet" ec2 create-subnet --vpc-id "$vpc" --cidr-block "$2" --availability-zone "$ZTNA_AWS_ZONE" \
       --tag-specifications "$(ec2_tags subnet "$name-$1")" --query Subnet.SubnetId)
     await "the $1 subnet" ec2 wait subnet-available --subnet-ids "$subnet"
   fi
@@ -357,7 +354,7 @@ ensure_network() {
   say "network"
   ensure_vpc
   public=$(ensure_subnet public "$public_cidr")
-  private=$(ensure_subnet private "$private_cidr")
+  private=$(ensure_subnet private "$ZTNA_AWS_PRIVATE_CIDR")
   ensure_gateway
   ensure_routes public "$public" --gateway-id "$gateway"
   ensure_nat
@@ -420,7 +417,13 @@ ensure_groups() {
   health_source=${group[nlb]}
   if [[ $layout == quic ]]; then health_source=$public_cidr; fi
   rules=("udp $port $client_cidr" "udp $alt_port $client_cidr" "tcp $intermediate_health $health_source")
-  for cidr in $(get ZTNA_AWS_ADMIN_CIDRS | tr , ' '); do rules+=("tcp 22 $cidr"); done
+  if [[ -n ${ZTNA_AWS_KEY_PAIR-} ]]; then
+    need ADMIN_ADDRESSES
+    for cidr in ${ADMIN_ADDRESSES//,/ }; do
+      if [[ $cidr != */* ]]; then cidr+=/32; fi
+      rules+=("tcp 22 $cidr")
+    done
+  fi
   ensure_rules "${group[intermediate]}" "${rules[@]}"
   rules=("udp $p2p_port $client_cidr")
   if [[ $layout == udp ]]; then rules+=("udp $port $client_cidr"); fi
@@ -523,11 +526,11 @@ server_id() { printf %s "$name-intermediate" | sha256sum | cut -c 1-16; }
 write_user_data() {
   local variable
   local region=$region parameters=/$name/intermediate listen="[::]:$port" alt_listen="[::]:$alt_port"
-  local health="0.0.0.0:$intermediate_health" quic_lb_server_id=
+  local health="0.0.0.0:$intermediate_health" cert_dir=$CERT_DIR quic_lb_server_id=
   if [[ $layout == quic ]]; then quic_lb_server_id=0x$(server_id); fi
   {
     echo '#!/usr/bin/env bash'
-    for variable in region parameters packages cert_dir listen alt_listen health quic_lb_server_id; do
+    for variable in region parameters packages package_sums cert_dir listen alt_listen health quic_lb_server_id; do
       printf '%s=%q\n' "$variable" "${!variable}"
     done
     cat "$here/intermediate-user-data.sh"
@@ -542,9 +545,9 @@ ensure_intermediate() {
   made=$(sha256sum <"$work/user-data" | cut -c 1-16)
   id=$(find_instance)
   if [[ -z $id ]]; then
-    ami=$(look ssm get-parameter --name "$ami_parameter" --query Parameter.Value)
-    if [[ -n $(get ZTNA_AWS_SSH_KEY) ]]; then key=(--key-name "$(get ZTNA_AWS_SSH_KEY)"); fi
-    id=$(change instance ec2 run-instances --image-id "${ami:-<ami>}" --instance-type "$instance_type" \
+    ami=$(look ssm get-parameter --name "$ZTNA_AWS_AMI_PARAMETER" --query Parameter.Value)
+    if [[ -n ${ZTNA_AWS_KEY_PAIR-} ]]; then key=(--key-name "$ZTNA_AWS_KEY_PAIR"); fi
+    id=$(change instance ec2 run-instances --image-id "${ami:-<ami>}" --instance-type "$ZTNA_AWS_INSTANCE_TYPE" \
       --count 1 --subnet-id "$public" --security-group-ids "${group[intermediate]}" --associate-public-ip-address \
       --iam-instance-profile "Name=$name-intermediate" --user-data "file://$work/user-data" "${key[@]}" \
       --metadata-options HttpTokens=required,HttpEndpoint=enabled \
@@ -627,15 +630,6 @@ ensure_cluster() {
   fi
 }
 
-json_words() {  # WORD... -> "WORD", "WORD"
-  local word separator=
-  for word in "$@"; do
-    word=${word//\\/\\\\}
-    printf '%s"%s"' "$separator" "${word//\"/\\\"}"
-    separator=', '
-  done
-}
-
 log_options() {  # SERVICE
   cat <<TEXT
 "logConfiguration": {"logDriver": "awslogs", "options": {
@@ -662,11 +656,10 @@ TEXT
 # ECS hands secrets to a container as variables, and the Connector reads files: a first container writes
 # them to a folder in the task, and ends. In the Connector's own environment there is no secret.
 connector_definition() {
-  local write host
-  host=$(get INTERMEDIATE_HOST)
+  local write host=${INTERMEDIATE_HOST-}
   write="umask 077 && cd /certs"
   write+=" && printenv CA >ca-cert.pem && printenv CERT >cert.pem && printenv KEY >key.pem && printenv POLICY >policy.toml"
-  write+=" && chown -R $connector_user ."
+  write+=" && chown -R $ZTNA_AWS_CONNECTOR_USER ."
   cat <<TEXT
 {
 $(definition_head app-connector)
@@ -688,22 +681,22 @@ $(definition_head app-connector)
       "name": "app-connector",
       "image": "${image[app-connector]}",
       "essential": true,
-      "user": "$connector_user",
+      "user": "$ZTNA_AWS_CONNECTOR_USER",
       "readonlyRootFilesystem": true,
       "stopTimeout": 30,
       "dependsOn": [{"containerName": "certificates", "condition": "SUCCESS"}],
       "portMappings": [{"containerPort": $p2p_port, "protocol": "udp"}],
       "environment": [
         $(pair ZTNA_INTERMEDIATE "${host:-$intermediate_address}:$port"),
-        $(pair ZTNA_SERVICE "$service_id=tcp://http-app.$name.internal:$http_port,$game_service_id=udp://game-server.$name.internal:$game_port"),
-        $(pair CERT_DIR "$cert_dir"),
+        $(pair ZTNA_SERVICE "$SERVICE_ID=tcp://http-app.$name.internal:$http_port,$ZTNA_AWS_GAME_SERVICE_ID=udp://game-server.$name.internal:$game_port"),
+        $(pair CERT_DIR "$CERT_DIR"),
         $(pair ZTNA_P2P_LISTEN_PORT "$p2p_port"),
         $(pair ZTNA_P2P_ADVERTISE "$connector_address:$p2p_port"),
         $(pair ZTNA_HEALTH "0.0.0.0:$connector_health"),
         $(pair ZTNA_CONTROL off),
         $(pair ZTNA_LOG_FORMAT json)
       ],
-      "mountPoints": [{"sourceVolume": "certs", "containerPath": "$cert_dir", "readOnly": true}],
+      "mountPoints": [{"sourceVolume": "certs", "containerPath": "$CERT_DIR", "readOnly": true}],
       $(log_options app-connector)
     }
   ]
@@ -711,11 +704,7 @@ $(definition_head app-connector)
 TEXT
 }
 
-backend_definition() {  # SERVICE PORT PROTOCOL COMMAND
-  local -a words
-  local command=
-  read -r -a words <<<"$4"
-  if ((${#words[@]} > 0)); then command="\"command\": [$(json_words "${words[@]}")],"; fi
+backend_definition() {  # SERVICE PORT PROTOCOL [VARIABLE...]
   cat <<TEXT
 {
 $(definition_head "$1")
@@ -724,7 +713,7 @@ $(definition_head "$1")
       "name": "$1",
       "image": "${image[$1]}",
       "essential": true,
-      $command
+      "environment": [${*:4}],
       "portMappings": [{"containerPort": $2, "protocol": "$3"}],
       $(log_options "$1")
     }
@@ -779,8 +768,8 @@ registry_option() {  # SERVICE
 
 ensure_services() {
   say "services"
-  backend_definition http-app "$http_port" tcp "$(get ZTNA_AWS_HTTP_APP_COMMAND)" >"$work/http-app.json"
-  backend_definition game-server "$game_port" udp "$(get ZTNA_AWS_GAME_COMMAND)" >"$work/game-server.json"
+  backend_definition http-app "$http_port" tcp >"$work/http-app.json"
+  backend_definition game-server "$game_port" udp "$(pair GAME_PORT "$game_port")" >"$work/game-server.json"
   connector_definition >"$work/app-connector.json"
   ensure_service http-app --service-registries "$(registry_option http-app)"
   ensure_service game-server --service-registries "$(registry_option game-server)"

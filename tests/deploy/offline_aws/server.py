@@ -1,0 +1,172 @@
+"""Runs the AWS CLI for many callers in one process, which takes a second to start and then milliseconds a
+call. Usage: server.py SOCKET. A caller sends one JSON object a connection: {"args": […], "cwd": …} runs the
+CLI and is answered {"status", "out", "err"}; {"control": …} looks into the account or prepares a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import re
+import socket
+import sys
+import time
+import traceback
+from typing import Any
+
+os.environ.update(AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="nothing", AWS_PAGER="",
+                  AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent",
+                  AWS_SHARED_CREDENTIALS_FILE="/nonexistent")
+
+from awscli.clidriver import create_clidriver  # noqa: E402
+
+if __package__ is None or __package__ == "":
+    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from offline_aws import balancing, containers, ec2, identity  # noqa: E402
+from offline_aws.account import Account, Refusal  # noqa: E402
+from offline_aws.model import violations  # noqa: E402
+
+READS = ("Describe", "List", "Get")
+# Whatever looks like an id has been made before, wherever it stands in a call.
+ID = re.compile(r"\b(?:vpc|subnet|igw|eipalloc|nat|rtb|sg|i|ns|srv)-[0-9a-f]{17}\b"
+                r"|arn:aws:elasticloadbalancing:[^\"\s,]+|arn:aws:ecs:[^\"\s,]+task-definition[^\"\s,]+")
+
+
+class Lost(Exception):
+    """The connection breaks."""
+
+
+class World:
+    def __init__(self) -> None:
+        self.account = Account()
+        network = ec2.Ec2(self.account)
+        ecr, logs = containers.Ecr(self.account), containers.Logs(self.account)
+        self.ecr = ecr
+        self.services = {
+            "ec2": network,
+            "elbv2": balancing.ElasticLoadBalancing(self.account, network),
+            "iam": identity.Iam(self.account), "sts": identity.Sts(self.account),
+            "ssm": identity.Ssm(self.account), "s3": identity.S3(self.account),
+            "ecr": ecr, "logs": logs, "ecs": containers.Ecs(self.account, network, ecr, logs),
+            "servicediscovery": containers.ServiceDiscovery(self.account, network),
+        }
+        self.calls: list[list[str]] = []  # service, operation, "ok" or the refusal
+        self.changes = 0
+        self.fail_at = 0       # the change, counted from 1, at which the connection breaks
+        self.fail_after = False  # and whether it was made before that
+
+    def answer(self, service: str, operation: str, params: dict[str, Any], model: Any) -> dict[str, Any]:
+        broken = list(violations(model.input_shape, params, operation, strict=False)) if model.input_shape else []
+        if broken:
+            raise Refusal("ValidationError", "; ".join(broken))
+        for id_ in ID.findall(json.dumps(params, default=str)):
+            if id_ not in self.account.things:
+                raise Refusal("InvalidID.NotFound", f"{id_} does not exist")
+        change = not operation.startswith(READS)
+        if change:
+            self.changes += 1
+            if self.changes == self.fail_at and not self.fail_after:
+                raise Lost
+        method = re.sub(r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", operation).lower()
+        answer = getattr(self.services[service], method)(dict(params)) or {}
+        wrong = list(violations(model.output_shape, answer, operation, strict=True)) if model.output_shape else []
+        wrong = [each for each in wrong if "Body is" not in each and "CreateDate" not in each]
+        assert not wrong, f"the offline AWS answers what AWS does not: {wrong}"
+        if change and self.changes == self.fail_at and self.fail_after:
+            raise Lost
+        return answer
+
+
+class Status:
+    def __init__(self, code: int):
+        self.status_code = code
+        self.headers: dict[str, str] = {}
+
+
+class Server:
+    def __init__(self) -> None:
+        self.world = World()
+        self.driver = create_clidriver()
+        self.driver.session.register("before-parameter-build.*.*", self.keep)
+        self.driver.session.register("before-call.*.*", self.call)
+
+    def keep(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["offline_params"] = params  # changed in place by handlers that run later
+
+    def call(self, model: Any, context: dict[str, Any], **_: Any) -> tuple[Status, dict[str, Any]]:
+        service, operation = model.service_model.service_name, model.name
+        try:
+            answer = self.world.answer(service, operation, context["offline_params"], model)
+        except Refusal as refusal:
+            self.world.calls.append([service, operation, str(refusal)])
+            return Status(400), {"Error": {"Code": refusal.code, "Message": refusal.message},
+                                 "ResponseMetadata": {"HTTPStatusCode": 400}}
+        except Lost:
+            self.world.calls.append([service, operation, "lost"])
+            return Status(503), {"Error": {"Code": "ConnectionError", "Message": "the connection broke"},
+                                 "ResponseMetadata": {"HTTPStatusCode": 503}}
+        self.world.calls.append([service, operation, "ok"])
+        return Status(200), {**answer, "ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    def run(self, args: list[str], cwd: str) -> dict[str, Any]:
+        os.chdir(cwd)
+        out, err = io.TextIOWrapper(io.BytesIO(), write_through=True), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = self.driver.main(args)
+            except SystemExit as exit_:
+                status = exit_.code
+            except BaseException:  # noqa: BLE001  a defect here, shown to the caller
+                traceback.print_exc()
+                status = 99
+        return {"status": status or 0, "out": out.buffer.getvalue().decode(), "err": err.getvalue()}
+
+    def control(self, request: dict[str, Any]) -> Any:
+        world = self.world
+        match request["control"]:
+            case "new":
+                self.world = World()
+            case "things":
+                return list(world.account.things.values())
+            case "calls":
+                calls, world.calls = world.calls, []
+                return calls
+            case "fail":
+                world.changes, world.fail_at, world.fail_after = 0, request["at"], request["after"]
+            case "sign-out":
+                world.services["sts"].signed_in = False
+            case "set":
+                world.account.things[request["id"]].update(request["fields"])
+            case "push":
+                try:
+                    world.ecr.push(request["reference"])
+                except Refusal as refusal:
+                    return {"refused": str(refusal)}
+        return {}
+
+
+def main() -> None:
+    time.sleep = lambda seconds: None  # waiters ask until it is so
+    server = Server()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(sys.argv[1])
+    listener.listen(64)
+    while True:
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rwb") as stream:
+            request = json.loads(stream.readline())
+            if "control" in request:
+                answer = server.control(request)
+            else:
+                answer = server.run(request["args"], request["cwd"])
+            stream.write(json.dumps(answer, default=str).encode() + b"\n")
+            stream.flush()
+        if request.get("control") == "end":
+            os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

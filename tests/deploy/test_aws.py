@@ -1,0 +1,503 @@
+"""deploy/aws against an AWS without a network: the real AWS CLI checks and serialises every call, and what
+answers holds it against the service's model, keeps the state, and refuses what AWS refuses (offline_aws)."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+from typing import Any, Iterator
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+SOURCE = HERE.parents[1]
+SCRIPTS = SOURCE / "deploy" / "aws"
+ACCOUNT = "123456789012"
+READS = ("Describe", "List", "Get")
+FILES = ("ca-cert.pem", "cert.pem", "key.pem")
+# More than the default values, so that nothing can be written into the scripts.
+SETTINGS = {
+    "INTERMEDIATE_HOST": "<cloud-ip>", "INTERMEDIATE_PORT": "14433", "P2P_PORT": "14434", "STUN_ALT_PORT": "14435",
+    "INTERMEDIATE_HEALTH": "127.0.0.1:19090", "CONNECTOR_HEALTH": "127.0.0.1:19091",
+    "SERVICE_ID": "some-service", "CERT_DIR": "/opt/ztna/certs", "ADMIN_ADDRESSES": "192.0.2.1,198.51.100.0/24",
+    "ZTNA_AWS_KEY_PAIR": "admin", "ZTNA_AWS_HTTP_APP_PORT": "18080", "ZTNA_AWS_GAME_SERVER_PORT": "17960",
+    "ZTNA_AWS_PACKAGES": "s3://packages.example.org/ztna/ztna-intermediate_0.1.0_amd64.deb,"
+                         "https://packages.example.org/ztna_0.1.0_amd64.deb",
+}
+
+
+class Aws:
+    """The server, and one world in it."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+        self.process = subprocess.Popen(["/usr/bin/python3", HERE / "offline_aws" / "server.py", path])
+
+    def wait(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.control("new")
+                return
+            except (FileNotFoundError, ConnectionRefusedError):
+                assert self.process.poll() is None, "the offline AWS has ended"
+                assert time.monotonic() < deadline, "the offline AWS does not come up"
+                time.sleep(0.05)
+
+    def control(self, what: str, **fields: Any) -> Any:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(self.path))
+            with connection.makefile("rwb") as stream:
+                stream.write(json.dumps({"control": what, **fields}).encode() + b"\n")
+                stream.flush()
+                return json.loads(stream.readline())
+
+    def calls(self) -> list[str]:
+        """The operations since the last question, all of which were answered."""
+        return [f"{service} {operation}" for service, operation, result in self.control("calls") if result == "ok"]
+
+    def changes(self) -> list[str]:
+        return [call for call in self.calls() if not call.split()[1].startswith(READS)]
+
+    def things(self, kind: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        return [thing for thing in self.control("things") if kind in (None, thing["kind"])
+                and all(thing[name] == value for name, value in fields.items())]
+
+    def one(self, kind: str, **fields: Any) -> dict[str, Any]:
+        (thing,) = self.things(kind, **fields)
+        return thing
+
+    def left(self) -> list[str]:
+        """Task definitions stay, inactive: this AWS CLI cannot delete them."""
+        return [thing["id"] for thing in self.things() if thing.get("status") != "INACTIVE"]
+
+
+class Site:
+    """The administrator's machine: settings, certificates, and programs in PATH."""
+
+    def __init__(self, folder: pathlib.Path, aws: Aws):
+        self.folder, self.aws = folder, aws
+        self.programs = folder / "bin"
+        self.programs.mkdir()
+        for name in ("aws", "podman"):
+            (self.programs / name).symlink_to(HERE / "offline_aws" / "aws")
+        for role in ("relay", "home"):
+            (folder / role).mkdir()
+            for file in FILES:
+                self.write(f"{role}/{file}", f"-----BEGIN {role} {file}-----\n\"$\\ of {role}\n-----END-----\n")
+        self.write("policy.toml", "[[serve]]\nconnectors = [\"home\"]\nservices = [\"some-service\"]\n")
+        self.settings = {**SETTINGS, "ZTNA_AWS_INTERMEDIATE_CERTS": str(folder / "relay"),
+                         "ZTNA_AWS_CONNECTOR_CERTS": str(folder / "home"),
+                         "ZTNA_AWS_POLICY": str(folder / "policy.toml")}
+
+    def write(self, name: str, text: str) -> pathlib.Path:
+        path = self.folder / name
+        path.write_text(text)
+        return path
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": f"{self.programs}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.folder), "LC_ALL": "C.UTF-8",
+                "OFFLINE_AWS": str(self.aws.path), "ZTNA_AWS_RETRY_DELAY": "0"}
+
+    def run(self, script: str, *args: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        env = self.write("site.env", "".join(f"{name}={value}\n" for name, value in self.settings.items()))
+        done = subprocess.run([SCRIPTS / script, "--env", env, *args], env=self.environment(), cwd=self.folder,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120)
+        assert status is None or done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
+        return done
+
+    def up(self, *args: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        return self.run("up.sh", "--yes", *args, status=status)
+
+    def down(self, *args: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
+        return self.run("down.sh", "--yes", *args, status=status)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aws]:
+    aws = Aws(tmp_path_factory.mktemp("aws") / "socket")
+    try:
+        aws.wait()
+        yield aws
+    finally:
+        aws.process.kill()
+        aws.process.wait()
+
+
+@pytest.fixture
+def aws(server: Aws) -> Aws:
+    server.control("new")
+    return server
+
+
+@pytest.fixture
+def site(tmp_path: pathlib.Path, aws: Aws) -> Site:
+    return Site(tmp_path, aws)
+
+
+# --- What the scripts make
+
+def check_network(aws: Aws) -> None:
+    vpc = aws.one("vpc")
+    assert vpc["cidr"] == "10.0.0.0/16" and all(vpc["attributes"].values())
+    subnets = {subnet["cidr"]: subnet for subnet in aws.things("subnet")}
+    assert set(subnets) == {"10.0.1.0/24", "10.0.2.0/24"}
+    public, private = subnets["10.0.1.0/24"], subnets["10.0.2.0/24"]
+    gateway, nat = aws.one("internet-gateway", vpc=vpc["id"]), aws.one("nat-gateway", state="available")
+    assert nat["subnet"] == public["id"]
+    routes = {tuple(table["associations"].values()): table["routes"] for table in aws.things("route-table")}
+    assert routes == {(public["id"],): {"0.0.0.0/0": gateway["id"]}, (private["id"],): {"0.0.0.0/0": nat["id"]}}
+
+
+def rules_of(aws: Aws) -> dict[str, set[tuple[str, int, str]]]:
+    names = {group["id"]: group["name"] for group in aws.things("security-group")}
+    return {group["name"]: {(protocol, port, names.get(source, source)) for protocol, port, source in
+                            group["rules"].values()} for group in aws.things("security-group")}
+
+
+def check_rules(aws: Aws) -> None:
+    everybody = "0.0.0.0/0"
+    assert rules_of(aws) == {
+        "ztna-nlb-sg": {("udp", 14433, everybody), ("udp", 14434, everybody)},
+        "ztna-intermediate-sg": {("udp", 14433, everybody), ("udp", 14435, everybody), ("tcp", 19090, "ztna-nlb-sg"),
+                                 ("tcp", 22, "192.0.2.1/32"), ("tcp", 22, "198.51.100.0/24")},
+        "ztna-app-connector-sg": {("udp", 14434, everybody), ("tcp", 19091, "ztna-nlb-sg")},
+        "ztna-http-app-sg": {("tcp", 18080, "ztna-app-connector-sg")},
+        "ztna-game-server-sg": {("udp", 17960, "ztna-app-connector-sg")},
+    }
+
+
+def check_load_balancer(aws: Aws) -> None:
+    balancer = aws.one("load-balancer", state="active", scheme="internet-facing")
+    groups = {group["id"]: group["name"] for group in aws.things("security-group")}
+    assert [groups[id_] for id_ in balancer["groups"]] == ["ztna-nlb-sg"]
+    instance = aws.one("instance", state="running")
+    found = {}
+    for listener in aws.things("listener", balancer=balancer["id"]):
+        targets = aws.one("target-group", id=listener["targets"])
+        found[(listener["protocol"], listener["port"])] = (
+            targets["protocol"], targets["type"], targets["health"],
+            {id_: target["port"] for id_, target in targets["targets"].items()})
+        assert targets["attributes"]["deregistration_delay.connection_termination.enabled"] == "true"
+    assert found == {("UDP", 14433): ("UDP", "instance", ["TCP", "19090"], {instance["id"]: 14433}),
+                     ("UDP", 14434): ("UDP", "ip", ["TCP", "19091"], {"10.0.2.99": 14434})}
+
+
+def check_instance(aws: Aws) -> None:
+    instance = aws.one("instance")
+    assert instance["type"] == "t3.micro" and instance["public"] and instance["tokens"] == "required"
+    assert instance["profile"] == "ztna-intermediate"
+    assert all(disk["Ebs"]["Encrypted"] for disk in instance["disks"])
+    assert "BEGIN relay key.pem" not in instance["user_data"]
+
+
+def check_services(aws: Aws, site: Site) -> None:
+    names = {subnet["id"]: subnet["cidr"] for subnet in aws.things("subnet")}
+    services = {service["name"]: service for service in aws.things("service", state="ACTIVE")}
+    assert set(services) == {"app-connector", "http-app", "game-server"}
+    ports = {}
+    for name, service in services.items():
+        assert (service["launch"], service["platform"], service["public"]) == ("FARGATE", "1.4.0", "DISABLED")
+        assert [names[id_] for id_ in service["subnets"]] == ["10.0.2.0/24"] and service["desired"] == 1
+        definition = aws.one("task-definition", id=service["definition"])
+        ports[name] = [(mapping["protocol"], mapping["containerPort"]) for container in definition["containers"]
+                       for mapping in container.get("portMappings", [])]
+        # ECS cannot have both in one service behind a load balancer.
+        assert len({protocol for protocol, _ in ports[name]}) == 1
+    assert ports == {"app-connector": [("udp", 14434)], "http-app": [("tcp", 18080)], "game-server": [("udp", 17960)]}
+    registries = {registry["id"]: registry["name"] for registry in aws.things("registry")}
+    assert [registries[id_] for name in ("http-app", "game-server") for id_ in services[name]["registries"]] == \
+        ["http-app", "game-server"]
+
+    certificates, connector = aws.one("task-definition", family="ztna-app-connector", status="ACTIVE")["containers"]
+    address = aws.one("address", user=aws.one("load-balancer")["id"])["ip"]
+    assert {each["name"]: each["value"] for each in connector["environment"]} == {
+        "ZTNA_INTERMEDIATE": f"{address}:14433", "ZTNA_P2P_ADVERTISE": f"{address}:14434",
+        "ZTNA_SERVICE": "some-service=tcp://http-app.ztna.internal:18080,quake=udp://game-server.ztna.internal:17960",
+        "CERT_DIR": "/opt/ztna/certs", "ZTNA_P2P_LISTEN_PORT": "14434", "ZTNA_HEALTH": "0.0.0.0:19091",
+        "ZTNA_CONTROL": "off", "ZTNA_LOG_FORMAT": "json"}
+    assert "secrets" not in connector and connector["readonlyRootFilesystem"] and connector["user"] == "65532:65532"
+    assert connector["dependsOn"] == [{"containerName": "certificates", "condition": "SUCCESS"}]
+    check_certificates_container(aws, site, certificates)
+
+
+def check_certificates_container(aws: Aws, site: Site, container: dict[str, Any]) -> None:
+    """Runs its command with the secrets that ECS would put in."""
+    folder = site.folder / "task"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    secrets = {each["name"]: aws.one("parameter", name=each["valueFrom"].partition(":parameter")[2])["value"]
+               for each in container["secrets"]}
+    (command,) = container["command"]
+    assert command.endswith(" && chown -R 65532:65532 .")
+    command = command.replace("cd /certs", f"cd {folder}").removesuffix(" && chown -R 65532:65532 .")
+    subprocess.run([*container["entryPoint"], command], env={"PATH": "/usr/bin:/bin", **secrets}, check=True)
+    for file in FILES:
+        assert (folder / file).read_text().rstrip("\n") == (site.folder / "home" / file).read_text().rstrip("\n")
+        assert (folder / file).stat().st_mode & 0o077 == 0
+
+
+def check_roles(aws: Aws) -> None:
+    roles = {role["name"]: role for role in aws.things("role")}
+    assert set(roles) == {"ztna-intermediate", "ztna-app-connector-execution", "ztna-http-app-execution",
+                          "ztna-game-server-execution"}
+    allowed: dict[str, dict[str, list[str]]] = {}
+    for name, role in roles.items():
+        (policy,) = role["policies"].values()
+        allowed[name] = {action: statement["Resource"] for statement in policy["Statement"]
+                         for action in statement["Action"]}
+        (trust,) = role["trust"]["Statement"]
+        assert trust["Principal"] == {"Service": "ec2.amazonaws.com" if name == "ztna-intermediate"
+                                      else "ecs-tasks.amazonaws.com"}
+        for action, resources in allowed[name].items():
+            assert "*" not in action
+            if action == "ecr:GetAuthorizationToken":
+                continue  # AWS has no narrower resource for it
+            for resource in resources:
+                # The streams of one log group carry the ids of tasks.
+                assert "*" not in resource.removesuffix("/*" if action.startswith("logs:") else "")
+    files = (*FILES, "policy.toml")
+
+    def parameters(role: str) -> list[str]:
+        return [f"arn:aws:ssm:us-east-2:{ACCOUNT}:parameter/ztna/{role}/{file}" for file in files]
+    assert allowed["ztna-intermediate"] == {
+        "ssm:GetParameters": parameters("intermediate"),
+        "s3:GetObject": ["arn:aws:s3:::packages.example.org/ztna/ztna-intermediate_0.1.0_amd64.deb"]}
+    assert allowed["ztna-app-connector-execution"]["ssm:GetParameters"] == parameters("app-connector")
+    for service, repository in (("http-app", "http-app"), ("game-server", "quakekube")):
+        assert "ssm:GetParameters" not in allowed[f"ztna-{service}-execution"]
+        assert allowed[f"ztna-{service}-execution"]["ecr:BatchGetImage"] == \
+            [f"arn:aws:ecr:us-east-2:{ACCOUNT}:repository/ztna/{repository}"]
+
+
+def check_storage(aws: Aws, site: Site) -> None:
+    assert {repository["name"] for repository in aws.things("repository")} == \
+        {"ztna/app-connector", "ztna/http-app", "ztna/quakekube"}
+    assert {(group["name"], group["days"]) for group in aws.things("log-group")} == \
+        {("/ztna/app-connector", 14), ("/ztna/http-app", 14), ("/ztna/game-server", 14)}
+    parameters = {thing["name"]: thing for thing in aws.things("parameter")}
+    assert len(parameters) == 8 and {thing["type"] for thing in parameters.values()} == {"SecureString"}
+    assert parameters["/ztna/intermediate/key.pem"]["value"] == (site.folder / "relay/key.pem").read_text()
+
+
+def check_all(aws: Aws, site: Site) -> None:
+    check_network(aws)
+    check_rules(aws)
+    check_load_balancer(aws)
+    check_instance(aws)
+    check_services(aws, site)
+    check_roles(aws)
+    check_storage(aws, site)
+    for thing in aws.things():
+        assert thing["tags"].get("ztna-deployment") == "ztna", thing
+
+
+def test_up_makes_it_and_up_again_changes_nothing_and_down_leaves_nothing(aws: Aws, site: Site) -> None:
+    missing = site.run("status.sh", status=1)
+    assert "missing" in missing.stdout and aws.changes() == []
+
+    first = site.up()
+    check_all(aws, site)
+    changes = aws.changes()
+    assert f"done: {len(changes) + 3} changes" in first.stderr  # and three images pushed
+    address = aws.one("address", user=aws.one("load-balancer")["id"])["ip"]
+    assert first.stdout.splitlines()[-2:] == [f"INTERMEDIATE_HOST={address}", "INTERMEDIATE_PORT=14433"]
+    before = aws.things()
+
+    again = site.up()
+    assert aws.changes() == [] and "done: 0 changes" in again.stderr
+    assert aws.things() == before
+
+    status = site.run("status.sh")
+    assert aws.changes() == []
+    lines = [" ".join(line.split()) for line in status.stdout.splitlines()]
+    assert "service app-connector 1/1 running" in lines and f"{address} UDP 14434" in lines
+    assert "missing" not in status.stdout and "wanted" not in status.stdout
+
+    dry = site.run("down.sh", "--dry-run")
+    assert aws.changes() == [] and "delete-vpc" in dry.stdout
+    site.down()
+    assert aws.left() == []
+    assert "there was nothing to remove" in site.down().stderr
+
+
+def test_cost_is_shown_before_anything_is_made(aws: Aws, site: Site) -> None:
+    shown = site.run("up.sh", status=2)  # nobody is there to agree
+    assert "dollars a month" in shown.stdout and "https://aws.amazon.com/vpc/pricing/" in shown.stdout
+    assert aws.changes() == []
+    lines = [line.split() for line in (SCRIPTS / "prices.tsv").read_text().splitlines()]
+    assert lines
+    rows = [line.split("\t") for line in (SCRIPTS / "prices.tsv").read_text().splitlines()
+            if line.startswith("all\t")]
+    total = sum(float(row[2]) * float(row[3]) for row in rows)
+    (line,) = [line for line in shown.stdout.splitlines() if "dollars a month" in line]
+    assert float(line.split()[1]) == pytest.approx(total, abs=0.01)
+
+
+def test_dry_run_prints_the_calls_that_up_makes(aws: Aws, site: Site) -> None:
+    dry = site.run("up.sh", "--dry-run")
+    assert aws.changes() == [] and aws.things() == []
+    aws.control("sign-out")
+    assert site.run("up.sh", "--dry-run").stdout.replace("000000000000", ACCOUNT) == dry.stdout
+    assert site.up(status=1).stderr.count("aws configure") == 1
+    printed = [shlex.split(line)[3:5] for line in dry.stdout.splitlines() if line.startswith("aws ")]
+
+    aws.control("new")
+    aws.calls()
+    site.up()
+    made = [call.split() for call in aws.changes()]
+    names = {"ec2": "ec2", "elbv2": "elbv2"}
+    assert [(names.get(service, service), operation.replace("-", "")) for service, operation in printed] == \
+        [(service, operation.lower()) for service, operation in made]
+
+
+@pytest.mark.parametrize("at, after", [(3, False), (12, True), (24, True), (31, False), (38, True), (46, False),
+                                       (55, True), (63, True), (68, False)])
+def test_a_run_that_broke_is_resumed_or_removed(aws: Aws, site: Site, at: int, after: bool) -> None:
+    aws.control("fail", at=at, after=after)
+    broken = site.up(status=1)
+    assert "Run up.sh again" in broken.stderr
+    if at % 2:
+        site.up()
+        check_all(aws, site)
+    else:
+        site.down()
+        assert aws.left() == []
+
+
+@pytest.mark.parametrize("at, after", [(2, True), (14, False), (30, True)])
+def test_a_removal_that_broke_is_resumed(aws: Aws, site: Site, at: int, after: bool) -> None:
+    site.up()
+    aws.control("fail", at=at, after=after)
+    site.down(status=1)
+    assert aws.left() != []
+    site.down()
+    assert aws.left() == []
+
+
+def test_new_settings_reach_what_runs(aws: Aws, site: Site) -> None:
+    site.up()
+    aws.calls()
+    site.write("home/cert.pem", "renewed\n")
+    site.settings["ADMIN_ADDRESSES"] = "192.0.2.1,203.0.113.9"
+    site.settings["INTERMEDIATE_HOST"] = "relay.example.org"
+    site.up()
+    assert sorted(aws.changes()) == [
+        "ec2 AuthorizeSecurityGroupIngress", "ec2 RevokeSecurityGroupIngress", "ecs RegisterTaskDefinition",
+        "ecs UpdateService", "ssm PutParameter"]
+    assert ("tcp", 22, "203.0.113.9/32") in rules_of(aws)["ztna-intermediate-sg"]
+    assert ("tcp", 22, "198.51.100.0/24") not in rules_of(aws)["ztna-intermediate-sg"]
+    service = aws.one("service", name="app-connector")
+    definition = aws.one("task-definition", id=service["definition"])
+    assert {"name": "ZTNA_INTERMEDIATE", "value": "relay.example.org:14433"} in \
+        definition["containers"][1]["environment"]
+    site.up()
+    assert aws.changes() == []
+
+    # A machine that was stopped, and a NAT gateway that somebody took away.
+    instance, nat = aws.one("instance"), aws.one("nat-gateway")
+    aws.control("set", id=instance["id"], fields={"state": "stopped"})
+    aws.control("set", id=nat["id"], fields={"state": "deleted"})
+    aws.control("set", id=nat["address"], fields={"user": None})
+    ill = site.run("status.sh", status=1)
+    assert "stopped (wanted: running)" in ill.stdout
+    site.up()
+    assert aws.changes() == ["ec2 CreateNatGateway", "ec2 ReplaceRoute", "ec2 StartInstances"]
+
+
+def test_what_is_not_ours_is_left_alone(aws: Aws, site: Site) -> None:
+    site.up()
+    balancer = aws.one("load-balancer")
+    aws.control("set", id=balancer["id"], fields={"tags": {}})
+    for script in ("up.sh", "down.sh"):
+        assert "is not ours" in site.run(script, "--yes", status=1).stderr
+    assert aws.one("load-balancer")["state"] == "active"
+
+
+def test_the_machine_makes_itself_an_intermediate(aws: Aws, site: Site) -> None:
+    """Runs the user data, with stand-ins for what would change this machine."""
+    site.up()
+    user_data = site.write("user-data", aws.one("instance")["user_data"])
+    root = site.folder / "root"
+    log = site.folder / "log"
+    for name in ("snap", "apt-get", "systemctl", "chgrp"):
+        site.write(f"bin/{name}", f"#!/bin/sh\necho {name} \"$@\" >>{log}\n").chmod(0o755)
+    site.write("bin/curl", f"#!/bin/sh\necho curl \"$@\" >>{log}\n"
+               "while [ $# -gt 1 ]; do [ \"$1\" = --output ] && echo package >\"$2\"; shift; done\n").chmod(0o755)
+    environment = {**site.environment(), "DESTDIR": str(root)}
+    subprocess.run(["bash", user_data], env=environment, check=True, capture_output=True, timeout=60)
+
+    certs = root / "opt/ztna/certs"
+    for file in FILES:
+        assert (certs / file).read_text() == (site.folder / "relay" / file).read_text()
+        assert (certs / file).stat().st_mode & 0o777 == 0o640
+    assert (certs / "policy.toml").read_text() == (site.folder / "policy.toml").read_text()
+    assert (root / "etc/ztna/intermediate.env").read_text().splitlines() == [
+        "ZTNA_LISTEN=[::]:14433", "ZTNA_ALT_LISTEN=[::]:14435", "ZTNA_HEALTH=0.0.0.0:19090",
+        "CERT_DIR=/opt/ztna/certs", "ZTNA_POLICY=/opt/ztna/certs/policy.toml"]
+    calls = log.read_text()
+    assert "snap install aws-cli --classic" in calls
+    assert "ztna-intermediate_0.1.0_amd64.deb" in calls and "/ztna_0.1.0_amd64.deb" in calls
+    assert calls.splitlines()[-1] == "systemctl restart ztna-intermediate.service"
+    for unit in ("service", "timer"):
+        verified = subprocess.run(["systemd-analyze", "verify", "--man=no", f"--root={root}",
+                                   f"ztna-fetch-secrets.{unit}"], capture_output=True, text=True, timeout=60)
+        complaints = [line for line in verified.stderr.splitlines() if "ztna-fetch-secrets" in line]
+        assert complaints == []
+
+    # A renewed certificate: fetched, and the daemon reloaded; without one, nothing.
+    fetch = root / "usr/local/sbin/ztna-fetch-secrets"
+    log.write_text("")
+    site.write("relay/cert.pem", "renewed\n")
+    site.up()
+    subprocess.run([fetch], env=environment, check=True, timeout=60)
+    assert (certs / "cert.pem").read_text() == "renewed\n"
+    assert "systemctl try-reload-or-restart ztna-intermediate.service" in log.read_text()
+    log.write_text("")
+    subprocess.run([fetch], env=environment, check=True, timeout=60)
+    assert "systemctl" not in log.read_text()
+
+
+def test_a_package_that_is_another_is_not_installed(aws: Aws, site: Site) -> None:
+    site.settings["ZTNA_AWS_PACKAGES"] = "s3://packages.example.org/ztna.deb"
+    site.settings["ZTNA_AWS_PACKAGES_SHA256"] = "0" * 64
+    site.up()
+    log = site.folder / "log"
+    for name in ("snap", "apt-get", "systemctl", "chgrp"):
+        site.write(f"bin/{name}", f"#!/bin/sh\necho {name} \"$@\" >>{log}\n").chmod(0o755)
+    user_data = site.write("user-data", aws.one("instance")["user_data"])
+    done = subprocess.run(["bash", user_data], env={**site.environment(), "DESTDIR": str(site.folder / "root")},
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0 and "FAILED" in done.stdout
+    assert "apt-get" not in log.read_text()
+
+
+@pytest.mark.parametrize("changed, message", [
+    ({"ZTNA_AWS_PACKAGES": "<urls>"}, "ZTNA_AWS_PACKAGES is not set"),
+    ({"ZTNA_AWS_PACKAGES": "http://example.org/x.deb"}, "is neither https://"),
+    ({"ZTNA_AWS_NAME": "Ztna"}, "ZTNA_AWS_NAME"),
+    ({"ZTNA_AWS_POLICY": "/nonexistent"}, "/nonexistent cannot be read"),
+    ({"INTERMEDIATE_HEALTH": "off"}, "want a port"),
+    ({"P2P_PORT": "0"}, "P2P_PORT"),
+])
+def test_wrong_settings_are_named_before_the_first_call(aws: Aws, site: Site, changed: dict[str, str],
+                                                        message: str) -> None:
+    site.settings.update(changed)
+    assert message in site.up(status=2).stderr
+    assert aws.control("calls") == []
+
+
+@pytest.mark.parametrize("script", ["up.sh", "down.sh", "status.sh"])
+def test_usage(site: Site, script: str) -> None:
+    assert site.run(script, "--help").stdout.startswith(f"usage: deploy/aws/{script}")
+    assert "unknown option" in site.run(script, "--frobnicate", status=2).stderr
+    os.symlink("/nonexistent", site.folder / "nothing")
+    done = subprocess.run([SCRIPTS / script, "--env", site.folder / "nothing"], env=site.environment(),
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2 and "cannot be read" in done.stderr
