@@ -65,17 +65,23 @@ write_secrets_program() {
 set -euo pipefail
 export PATH=\$PATH:/snap/bin AWS_PAGER=''
 umask 077
-mkdir -p "$root$cert_dir"
+(umask 022 && mkdir -p "$root$cert_dir")
 chgrp ztna-intermediate "$root$cert_dir"
 chmod 750 "$root$cert_dir"
 changed=no
 for file in ca-cert.pem cert.pem key.pem policy.toml; do
   new=$root$cert_dir/.\$file.new
-  aws --region "$region" --output text ssm get-parameters --with-decryption \\
-    --names "$parameters/\$file" --query 'Parameters[0].Value' >"\$new"
+  value=\$(aws --region "$region" --output text ssm get-parameters --with-decryption \\
+    --names "$parameters/\$file" --query 'Parameters[0].Value')
+  printf '%s\\n' "\$value" >"\$new"
   chgrp ztna-intermediate "\$new"
   chmod 640 "\$new"
-  if cmp --quiet "\$new" "$root$cert_dir/\$file"; then rm "\$new"; else mv "\$new" "$root$cert_dir/\$file" && changed=yes; fi
+  if cmp --quiet "\$new" "$root$cert_dir/\$file"; then
+    rm "\$new"
+  else
+    mv "\$new" "$root$cert_dir/\$file"
+    changed=yes
+  fi
 done
 if [[ \$changed == yes ]]; then systemctl try-reload-or-restart ztna-intermediate.service; fi
 TEXT

@@ -262,22 +262,17 @@ ensure_roles() {
 
 # --- Network
 
-ensure_vpc_attribute() {  # ATTRIBUTE OPTION
-  local value
-  value=$(look ec2 describe-vpc-attribute --vpc-id "$vpc" --attribute "${1,}" --query "$1.Value")
-  if [[ $value != True ]]; then tell "$1" ec2 modify-vpc-attribute --vpc-id "$vpc" "$2"; fi
-}
-
 ensure_vpc() {
+  local names
   vpc=$(find_vpc)
   if [[ -z $vpc ]]; then
     vpc=$(change vpc ec2 create-vpc --cidr-block "$ZTNA_AWS_VPC_CIDR" --tag-specifications "$(ec2_tags vpc "$name-vpc")" \
       --query Vpc.VpcId)
     await "the VPC" ec2 wait vpc-available --vpc-ids "$vpc"
   fi
-  # A private DNS zone works in a VPC that has both.
-  ensure_vpc_attribute EnableDnsSupport --enable-dns-support
-  ensure_vpc_attribute EnableDnsHostnames --enable-dns-hostnames
+  # A private DNS zone needs both; a new VPC has EnableDnsSupport.
+  names=$(look ec2 describe-vpc-attribute --vpc-id "$vpc" --attribute enableDnsHostnames --query EnableDnsHostnames.Value)
+  if [[ $names != True ]]; then tell "DNS host names" ec2 modify-vpc-attribute --vpc-id "$vpc" --enable-dns-hostnames; fi
 }
 
 ensure_subnet() {  # public|private CIDR

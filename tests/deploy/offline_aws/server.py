@@ -1,11 +1,12 @@
 """Runs the AWS CLI for many callers in one process, which takes a second to start and then milliseconds a
-call. Usage: server.py SOCKET. A caller sends one JSON object a connection: {"args": […], "cwd": …} runs the
-CLI and is answered {"status", "out", "err"}; {"control": …} looks into the account or prepares a failure.
+call. It prints the TCP port on loopback where it listens; aws.sh has the protocol. `aws offline CONTROL …`
+looks into the account or prepares a failure.
 """
 
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -20,7 +21,7 @@ os.environ.update(AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="nothin
                   AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent",
                   AWS_SHARED_CREDENTIALS_FILE="/nonexistent")
 
-from awscli.clidriver import create_clidriver  # noqa: E402
+from awscli import clidriver  # noqa: E402
 
 if __package__ is None or __package__ == "":
     sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -89,9 +90,19 @@ class Status:
 class Server:
     def __init__(self) -> None:
         self.world = World()
-        self.driver = create_clidriver()
+        clidriver.disable_crt_logging = lambda: None
+        self.driver = clidriver.create_clidriver()
         self.driver.session.register("before-parameter-build.*.*", self.keep)
         self.driver.session.register("before-call.*.*", self.call)
+        self.events = self.driver.session.get_component("event_emitter")
+        self.handlers = copy.copy(self.events)
+
+    def forget(self) -> None:
+        """Calls leave handlers behind that confuse the next one: the CLI counts on a process of its own."""
+        self.events.__dict__.update(copy.copy(self.handlers).__dict__, _lookup_cache={})
+        for service in self.driver.subcommand_table.values():
+            for operation in (getattr(service, "_command_table", None) or {}).values():
+                operation._arg_table = None
 
     def keep(self, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
         context["offline_params"] = params  # changed in place by handlers that run later
@@ -122,11 +133,13 @@ class Server:
             except BaseException:  # noqa: BLE001  a defect here, shown to the caller
                 traceback.print_exc()
                 status = 99
+            finally:
+                self.forget()
         return {"status": status or 0, "out": out.buffer.getvalue().decode(), "err": err.getvalue()}
 
-    def control(self, request: dict[str, Any]) -> Any:
+    def control(self, what: str, *args: str) -> Any:
         world = self.world
-        match request["control"]:
+        match what:
             case "new":
                 self.world = World()
             case "things":
@@ -135,37 +148,46 @@ class Server:
                 calls, world.calls = world.calls, []
                 return calls
             case "fail":
-                world.changes, world.fail_at, world.fail_after = 0, request["at"], request["after"]
+                world.changes, world.fail_at, world.fail_after = 0, int(args[0]), args[1] == "after"
             case "sign-out":
                 world.services["sts"].signed_in = False
             case "set":
-                world.account.things[request["id"]].update(request["fields"])
+                world.account.things[args[0]].update(json.loads(args[1]))
             case "push":
-                try:
-                    world.ecr.push(request["reference"])
-                except Refusal as refusal:
-                    return {"refused": str(refusal)}
+                world.ecr.push(args[0])
         return {}
+
+    def answer(self, args: list[str], cwd: str) -> dict[str, Any]:
+        if args[0] != "offline":
+            return self.run(args, cwd)
+        try:
+            return {"status": 0, "out": json.dumps(self.control(*args[1:]), default=str), "err": ""}
+        except Refusal as refusal:
+            return {"status": 1, "out": "", "err": f"{refusal}\n"}
+
+
+def request(stream: io.BufferedReader) -> tuple[list[str], str]:
+    words: list[str] = []
+    rest = b""
+    while True:
+        *ended, rest = (rest + stream.read1(65536)).split(b"\0")
+        words += [word.decode() for word in ended]
+        if words and len(words) == int(words[0]) + 2:
+            return words[2:], words[1]
 
 
 def main() -> None:
     time.sleep = lambda seconds: None  # waiters ask until it is so
     server = Server()
-    listener = socket.socket(socket.AF_UNIX)
-    listener.bind(sys.argv[1])
-    listener.listen(64)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    print(listener.getsockname()[1], flush=True)
     while True:
         connection, _ = listener.accept()
-        with connection, connection.makefile("rwb") as stream:
-            request = json.loads(stream.readline())
-            if "control" in request:
-                answer = server.control(request)
-            else:
-                answer = server.run(request["args"], request["cwd"])
-            stream.write(json.dumps(answer, default=str).encode() + b"\n")
-            stream.flush()
-        if request.get("control") == "end":
-            os._exit(0)
+        with connection, connection.makefile("rb") as stream:
+            answer = server.answer(*request(stream))
+            out_octets, err_octets = answer["out"].encode(), answer["err"].encode()
+            head = f"{answer['status']} {len(out_octets)} {len(err_octets)}\n".encode()
+            connection.sendall(head + out_octets + err_octets)
 
 
 if __name__ == "__main__":
