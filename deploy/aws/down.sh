@@ -2,7 +2,7 @@
 # Removes all that up.sh makes, in whatever state a run of it ended: what carries the tag
 # ztna-deployment=NAME, and nothing else. May be run again, too.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
+# shellcheck source=deploy/aws/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
@@ -56,21 +56,16 @@ remove_names() {
 }
 
 remove_load_balancers() {
-  local balancer arn listener group
-  local -a leaving=()
-  for balancer in nlb nlb-quic; do
-    arn=$(find_load_balancer "$name-$balancer")
-    if [[ -z $arn ]]; then continue; fi
+  local arn listener group
+  arn=$(find_load_balancer "$name-nlb")
+  if [[ -n $arn ]]; then
     for listener in $(look elbv2 describe-listeners --load-balancer-arn "$arn" --query 'Listeners[].ListenerArn'); do
       tell listener elbv2 delete-listener --listener-arn "$listener"
     done
-    tell "load balancer $balancer" elbv2 delete-load-balancer --load-balancer-arn "$arn"
-    leaving+=("$arn")
-  done
-  if ((${#leaving[@]} > 0)); then
-    await "the load balancer to go" elbv2 wait load-balancers-deleted --load-balancer-arns "${leaving[@]}"
+    tell "load balancer" elbv2 delete-load-balancer --load-balancer-arn "$arn"
+    await "the load balancer to go" elbv2 wait load-balancers-deleted --load-balancer-arns "$arn"
   fi
-  for group in intermediate intermediate-quic app-connector; do
+  for group in intermediate app-connector; do
     arn=$(find_target_group "$name-$group")
     if [[ -n $arn ]]; then tell "target group $group" elbv2 delete-target-group --target-group-arn "$arn"; fi
   done
@@ -99,7 +94,7 @@ remove_nat() {
 
 remove_addresses() {
   local address id
-  for address in nat-ip nlb-ip nlb-quic-ip; do
+  for address in nat-ip nlb-ip; do
     id=$(find_address "$address")
     if [[ -n $id ]]; then tell "$address" ec2 release-address --allocation-id "$id"; fi
   done

@@ -5,7 +5,7 @@
 #   packages             URLs of the .deb files, https or s3
 #   package_sums         their SHA-256 in the same order, or nothing
 #   cert_dir             where the certificates go
-#   listen, alt_listen, health, quic_lb_server_id    the daemon's options
+#   listen, alt_listen, health    the daemon's options
 # It may be run again. DESTDIR goes before every path that it writes to.
 set -euo pipefail
 export PATH=$PATH:/snap/bin AWS_PAGER='' DEBIAN_FRONTEND=noninteractive
@@ -51,9 +51,6 @@ ZTNA_HEALTH=$health
 CERT_DIR=$cert_dir
 ZTNA_POLICY=$cert_dir/policy.toml
 TEXT
-  if [[ -n ${quic_lb_server_id:-} ]]; then
-    echo "ZTNA_QUIC_LB_SERVER_ID=$quic_lb_server_id" >>"$root/etc/ztna/intermediate.env"
-  fi
 }
 
 # Fetches certificates and policy; a change reloads the daemon, which drops no session for it. An hourly

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034  # what is set here is used in the three scripts
 # What up.sh, down.sh and status.sh share: options, the environment files, how AWS is asked and told,
 # and how each thing is found again. Nothing is remembered between runs: whatever exists is found by
 # the tag ztna-deployment=NAME and its name.
@@ -48,7 +48,7 @@ parse_options() {  # ARGUMENT...
 
 # --- Settings: aws.env, and over it --env FILE
 
-# shellcheck source-path=SCRIPTDIR source=../env/load.sh
+# shellcheck source=/dev/null
 . "$here/../env/load.sh"
 
 need() {  # NAME...
@@ -185,10 +185,10 @@ find_gateway() { ec2_find describe-internet-gateways 'InternetGateways[].Interne
 find_route_table() { ec2_find describe-route-tables 'RouteTables[].RouteTableId' "$name-$1"; }
 find_group() { ec2_find describe-security-groups 'SecurityGroups[].GroupId' "$name-$1-sg"; }
 find_address() { ec2_find describe-addresses 'Addresses[].AllocationId' "$name-$1"; }
-find_nat() {
+find_nat() {  # STATES
   look_one ec2 describe-nat-gateways --query 'NatGateways[].NatGatewayId' \
     --filter "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nat" \
-    "Name=state,Values=${1:-pending,available}"
+    "Name=state,Values=$1"
 }
 find_instance() {
   ec2_find describe-instances 'Reservations[].Instances[].InstanceId' "$name-intermediate" \

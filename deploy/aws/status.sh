@@ -2,7 +2,7 @@
 # Shows what there is of the AWS deployment, and whether it is well. Changes nothing.
 # Exit status: 0 all of it is there and well; 1 something is missing or ill; 2 usage.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
+# shellcheck source=deploy/aws/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
@@ -42,7 +42,7 @@ show_network() {
   done
   id=$(find_gateway)
   show "internet gateway" "$id"
-  id=$(find_nat)
+  id=$(find_nat pending,available)
   state=
   if [[ -n $id ]]; then state=$(look ec2 describe-nat-gateways --nat-gateway-ids "$id" --query 'NatGateways[].State'); fi
   show "NAT gateway" "$id" "$state" available
@@ -75,25 +75,20 @@ show_targets() {  # TARGET-GROUP
   done <<<"$answer"
 }
 
-show_load_balancers() {
-  local balancer arn answer address quic
-  local -a balancers=(nlb)
-  quic=$(find_load_balancer "$name-nlb-quic")
-  if [[ -n $quic ]]; then balancers+=(nlb-quic); fi
-  for balancer in "${balancers[@]}"; do
-    arn=$(find_load_balancer "$name-$balancer")
-    answer=
-    if [[ -n $arn ]]; then
-      answer=$(look elbv2 describe-load-balancers --load-balancer-arns "$arn" --query 'LoadBalancers[0].State.Code')
-    fi
-    show "load balancer" "${arn:+$name-$balancer}" "$answer" active
-    if [[ -z $arn ]]; then continue; fi
+show_load_balancer() {
+  local arn state='' address
+  arn=$(find_load_balancer "$name-nlb")
+  if [[ -n $arn ]]; then
+    state=$(look elbv2 describe-load-balancers --load-balancer-arns "$arn" --query 'LoadBalancers[0].State.Code')
+  fi
+  show "load balancer" "${arn:+$name-nlb}" "$state" active
+  if [[ -n $arn ]]; then
     address=$(look ec2 describe-addresses --query 'Addresses[].PublicIp' \
-      --filters "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-$balancer-ip")
+      --filters "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nlb-ip")
     look elbv2 describe-listeners --load-balancer-arn "$arn" --query 'Listeners[].[Protocol, Port]' |
-      sed "s/^/    $address  /; s/\t/ /g; \$a\\"
-  done
-  if [[ -n $quic ]]; then show_targets intermediate-quic; else show_targets intermediate; fi
+      awk -v address="$address" '{ print "    " address "  " $1 " " $2 }'
+  fi
+  show_targets intermediate
   show_targets app-connector
 }
 
@@ -117,7 +112,7 @@ load_settings
 find_account
 show_network
 show_intermediate
-show_load_balancers
+show_load_balancer
 show_services
 if [[ $well == no ]]; then
   say "not all is there and well; deploy/aws/up.sh completes it"

@@ -2,37 +2,21 @@
 # Makes the AWS deployment, or completes it, or brings it to what the settings say now. Running it twice
 # changes nothing the second time.
 set -euo pipefail
-# shellcheck source-path=SCRIPTDIR source=lib.sh
+# shellcheck source=deploy/aws/lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 usage() {
   cat <<'TEXT'
-usage: deploy/aws/up.sh [--env FILE] [--layout udp|quic] [--dry-run] [--yes]
+usage: deploy/aws/up.sh [--env FILE] [--dry-run] [--yes]
 Makes the AWS deployment that docs/aws.md describes, or completes one. Needs the AWS CLI 2, and podman or
 docker for images that ECR does not have yet.
-  --env FILE    settings (default deploy/env/cloud.env); what only AWS needs is in deploy/env/aws.env
-  --layout udp  one load balancer with UDP listeners for the Intermediate and the Connector (the default)
-  --layout quic a load balancer with a QUIC listener for the Intermediate, another with UDP for the Connector
-  --dry-run     print the calls that would change something, and make none
-  --yes         do not ask whether the cost is all right
+  --env FILE  settings (default deploy/env/cloud.env); what only AWS needs is in deploy/env/aws.env
+  --dry-run   print the calls that would change something, and make none
+  --yes       do not ask whether the cost is all right
 TEXT
 }
 
-layout=udp
-options=()
-while (($# > 0)); do
-  case $1 in
-    --layout)
-      layout=${2-}
-      shift
-      ;;
-    --layout=*) layout=${1#--layout=} ;;
-    *) options+=("$1") ;;
-  esac
-  shift $(($# > 0))
-done
-parse_options "${options[@]}"
-[[ $layout == udp || $layout == quic ]] || fail "--layout is udp or quic" 2
+parse_options "$@"
 
 # --- What the settings say; every mistake is found before the first call
 
@@ -44,6 +28,7 @@ check_settings() {
     ZTNA_AWS_CONNECTOR_CERTS ZTNA_AWS_POLICY ZTNA_AWS_IMAGE_VERSION ZTNA_AWS_CONNECTOR_SOURCE \
     ZTNA_AWS_HTTP_APP_SOURCE ZTNA_AWS_GAME_SERVER_SOURCE ZTNA_AWS_CONNECTOR_USER ZTNA_AWS_HTTP_APP_PORT \
     ZTNA_AWS_GAME_SERVER_PORT ZTNA_AWS_GAME_SERVICE_ID
+  # shellcheck disable=SC2153,SC2034  # the capitals are settings; package_sums is written by its name
   port=$INTERMEDIATE_PORT p2p_port=$P2P_PORT alt_port=$STUN_ALT_PORT
   http_port=$ZTNA_AWS_HTTP_APP_PORT game_port=$ZTNA_AWS_GAME_SERVER_PORT
   # There the daemons listen where the load balancer can ask them, not on loopback.
@@ -70,10 +55,10 @@ check_settings() {
 
 print_cost() {
   echo "Cost of this deployment in $region, from $here/prices.tsv (check the pages named there):"
-  awk -F '\t' -v layout="$layout" -v region="$region" '
+  awk -F '\t' -v region="$region" '
     /^#/ || NF < 6 { next }
     $1 == "use" { use[++n] = sprintf("  %-73s %7.3f / %s", $2, $4, $5); source[$6] = 1; next }
-    $1 == "all" || $1 == layout {
+    $1 == "fixed" {
       printf "  %-42s %7.1f × %8.6g / %-10s %7.2f\n", $2, $3, $4, $5, $3 * $4
       sum += $3 * $4; source[$6] = 1
     }
@@ -312,7 +297,7 @@ ensure_address() {  # NAME
 
 ensure_nat() {
   local address state
-  nat=$(find_nat)
+  nat=$(find_nat pending,available)
   if [[ -z $nat ]]; then
     address=$(ensure_address nat-ip)
     nat=$(change nat-gateway ec2 create-nat-gateway --subnet-id "$public" --allocation-id "$address" \
@@ -408,10 +393,7 @@ ensure_groups() {
   group[game-server]=$(ensure_group game-server "Game server: from the Connector only")
   group[nlb]=$(ensure_group nlb "Network Load Balancer")
 
-  # A QUIC listener stands on a load balancer without a group: its health checks come from its subnet.
-  health_source=${group[nlb]}
-  if [[ $layout == quic ]]; then health_source=$public_cidr; fi
-  rules=("udp $port $client_cidr" "udp $alt_port $client_cidr" "tcp $intermediate_health $health_source")
+  rules=("udp $port $client_cidr" "udp $alt_port $client_cidr" "tcp $intermediate_health ${group[nlb]}")
   if [[ -n ${ZTNA_AWS_KEY_PAIR-} ]]; then
     need ADMIN_ADDRESSES
     for cidr in ${ADMIN_ADDRESSES//,/ }; do
@@ -420,9 +402,7 @@ ensure_groups() {
     done
   fi
   ensure_rules "${group[intermediate]}" "${rules[@]}"
-  rules=("udp $p2p_port $client_cidr")
-  if [[ $layout == udp ]]; then rules+=("udp $port $client_cidr"); fi
-  ensure_rules "${group[nlb]}" "${rules[@]}"
+  ensure_rules "${group[nlb]}" "udp $port $client_cidr" "udp $p2p_port $client_cidr"
   # The load balancer passes packets on with their sender's address.
   ensure_rules "${group[app-connector]}" "udp $p2p_port $client_cidr" "tcp $connector_health ${group[nlb]}"
   ensure_rules "${group[http-app]}" "tcp $http_port ${group[app-connector]}"
@@ -431,13 +411,13 @@ ensure_groups() {
 
 # --- Load balancers
 
-ensure_load_balancer() {  # NAME ADDRESS-NAME [GROUP]
-  local arn address
-  arn=$(find_load_balancer "$name-$1")
+ensure_load_balancer() {
+  local arn ip
+  arn=$(find_load_balancer "$name-nlb")
   if [[ -z $arn ]]; then
-    address=$(ensure_address "$2")
-    arn=$(change "$1" elbv2 create-load-balancer --name "$name-$1" --type network --scheme internet-facing \
-      --subnet-mappings "SubnetId=$public,AllocationId=$address" ${3:+--security-groups "$3"} \
+    ip=$(ensure_address nlb-ip)
+    arn=$(change nlb elbv2 create-load-balancer --name "$name-nlb" --type network --scheme internet-facing \
+      --subnet-mappings "SubnetId=$public,AllocationId=$ip" --security-groups "${group[nlb]}" \
       --tags "$upper_tags$name" --query 'LoadBalancers[0].LoadBalancerArn')
   fi
   printf %s "$arn"
@@ -488,44 +468,33 @@ public_address() {  # ADDRESS-NAME
 }
 
 ensure_load_balancers() {
-  local other
+  local state
   say "load balancer"
-  # The layouts share names and ports; one is not made of the other while it runs.
-  other=$(find_target_group "$name-intermediate$([[ $layout == quic ]] || echo -quic)")
-  [[ -z $other ]] || fail "the deployment $name has the other layout; remove it first: deploy/aws/down.sh"
-  if [[ $layout == udp ]]; then
-    balancer=$(ensure_load_balancer nlb nlb-ip "${group[nlb]}")
-    intermediate_targets=$(ensure_target_group intermediate UDP "$port" instance "$intermediate_health")
-    ensure_listener "$balancer" UDP "$port" "$intermediate_targets"
-    intermediate_address=$(public_address nlb-ip)
-  else
-    # A QUIC listener tolerates no UDP listener beside it.
-    quic_balancer=$(ensure_load_balancer nlb-quic nlb-quic-ip)
-    intermediate_targets=$(ensure_target_group intermediate-quic QUIC "$port" instance "$intermediate_health")
-    ensure_listener "$quic_balancer" QUIC "$port" "$intermediate_targets"
-    intermediate_address=$(public_address nlb-quic-ip)
-    balancer=$(ensure_load_balancer nlb nlb-ip "${group[nlb]}")
-  fi
+  balancer=$(ensure_load_balancer)
+  intermediate_targets=$(ensure_target_group intermediate UDP "$port" instance "$intermediate_health")
   connector_targets=$(ensure_target_group app-connector UDP "$p2p_port" ip "$connector_health")
+  ensure_listener "$balancer" UDP "$port" "$intermediate_targets"
   ensure_listener "$balancer" UDP "$p2p_port" "$connector_targets"
-  connector_address=$(public_address nlb-ip)
-  if [[ $layout == quic ]]; then await_load_balancer nlb-quic "$quic_balancer"; fi
-  await_load_balancer nlb "$balancer"
+  # One address for both ports, and it stays.
+  address=$(look ec2 describe-addresses --query 'Addresses[].PublicIp' \
+    --filters "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nlb-ip")
+  address=${address:-<nlb-ip>}
+  state=$(look elbv2 describe-load-balancers --load-balancer-arns "$balancer" --query 'LoadBalancers[0].State.Code')
+  if [[ $state != active ]]; then
+    await "the load balancer (three minutes)" elbv2 wait load-balancer-available --load-balancer-arns "$balancer"
+  fi
 }
 
 # --- The Intermediate
 
-# The id that the load balancer finds in the connection ids: any, but another for each target.
-server_id() { printf %s "$name-intermediate" | sha256sum | cut -c 1-16; }
-
+# shellcheck disable=SC2034  # all are written by their names
 write_user_data() {
   local variable
   local region=$region parameters=/$name/intermediate listen="[::]:$port" alt_listen="[::]:$alt_port"
-  local health="0.0.0.0:$intermediate_health" cert_dir=$CERT_DIR quic_lb_server_id=
-  if [[ $layout == quic ]]; then quic_lb_server_id=0x$(server_id); fi
+  local health="0.0.0.0:$intermediate_health" cert_dir=$CERT_DIR
   {
     echo '#!/usr/bin/env bash'
-    for variable in region parameters packages package_sums cert_dir listen alt_listen health quic_lb_server_id; do
+    for variable in region parameters packages package_sums cert_dir listen alt_listen health; do
       printf '%s=%q\n' "$variable" "${!variable}"
     done
     cat "$here/intermediate-user-data.sh"
@@ -553,7 +522,7 @@ ensure_intermediate() {
     started=$(look ec2 describe-instances --instance-ids "$id" \
       --query "Reservations[].Instances[].Tags[?Key=='ztna-user-data'].Value[]")
     if [[ $started != "$made" ]]; then
-      say "the Intermediate $id was started with other settings (packages, ports, layout). To have it anew:"
+      say "the Intermediate $id was started with other settings (packages, ports). To have it anew:"
       say "    aws --region $region ec2 terminate-instances --instance-ids $id    and then $program again"
     fi
   fi
@@ -568,9 +537,7 @@ ensure_intermediate() {
   target=$(look elbv2 describe-target-health --target-group-arn "$intermediate_targets" \
     --query "TargetHealthDescriptions[?Target.Id=='$id' && TargetHealth.State!='draining'].Target.Id")
   if [[ -z $target ]]; then
-    target=Id=$id,Port=$port
-    if [[ $layout == quic ]]; then target+=,QuicServerId=0x$(server_id); fi
-    tell "target" elbv2 register-targets --target-group-arn "$intermediate_targets" --targets "$target"
+    tell "target" elbv2 register-targets --target-group-arn "$intermediate_targets" --targets "Id=$id,Port=$port"
   fi
 }
 
@@ -682,11 +649,11 @@ $(definition_head app-connector)
       "dependsOn": [{"containerName": "certificates", "condition": "SUCCESS"}],
       "portMappings": [{"containerPort": $p2p_port, "protocol": "udp"}],
       "environment": [
-        $(pair ZTNA_INTERMEDIATE "${host:-$intermediate_address}:$port"),
+        $(pair ZTNA_INTERMEDIATE "${host:-$address}:$port"),
         $(pair ZTNA_SERVICE "$SERVICE_ID=tcp://http-app.$name.internal:$http_port,$ZTNA_AWS_GAME_SERVICE_ID=udp://game-server.$name.internal:$game_port"),
         $(pair CERT_DIR "$CERT_DIR"),
         $(pair ZTNA_P2P_LISTEN_PORT "$p2p_port"),
-        $(pair ZTNA_P2P_ADVERTISE "$connector_address:$p2p_port"),
+        $(pair ZTNA_P2P_ADVERTISE "$address:$p2p_port"),
         $(pair ZTNA_HEALTH "0.0.0.0:$connector_health"),
         $(pair ZTNA_CONTROL off),
         $(pair ZTNA_LOG_FORMAT json)
@@ -797,5 +764,5 @@ if [[ $dry_run == yes ]]; then
 fi
 count=$(changes)
 say "done: $count changes"
-echo "INTERMEDIATE_HOST=$intermediate_address"
+echo "INTERMEDIATE_HOST=$address"
 echo "INTERMEDIATE_PORT=$port"

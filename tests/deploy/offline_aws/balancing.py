@@ -5,8 +5,7 @@ from __future__ import annotations
 from .account import Account, Refusal, Thing, arn, progress, tag_list, tags_of
 from .ec2 import Ec2
 
-UDP_LIKE = ("UDP", "TCP_UDP", "QUIC", "TCP_QUIC")
-QUIC_LIKE = ("QUIC", "TCP_QUIC")
+UDP_LIKE = ("UDP", "TCP_UDP")
 
 
 class ElasticLoadBalancing:
@@ -33,7 +32,7 @@ class ElasticLoadBalancing:
         id_ = arn("elasticloadbalancing", f"loadbalancer/net/{params['Name']}/{self.account.made:016x}")
         address = self.ec2.use_address(mapping["AllocationId"], id_)
         balancer = self.account.add("load-balancer", id_, tags_of(params), name=params["Name"], subnet=subnet["id"],
-                                    vpc=subnet["vpc"], groups=groups, state="provisioning",
+                                    vpc=subnet["vpc"], groups=groups, state="provisioning", leaving=False,
                                     scheme=params["Scheme"], address=address["id"])
         return {"LoadBalancers": [self.show(balancer)]}
 
@@ -45,17 +44,17 @@ class ElasticLoadBalancing:
     def describe_load_balancers(self, params):
         ids = params.get("LoadBalancerArns")
         found = [self.balancer(id_) for id_ in ids] if ids else self.account.all("load-balancer")
-        answer = [self.show(balancer) for balancer in found if balancer["state"] != "deleted"]
+        answer = [self.show(balancer) for balancer in found]
         for balancer in found:
-            progress(balancer, {"provisioning": "active", "deleting": "deleted"})
-            if balancer["state"] == "deleted":
+            progress(balancer, {"provisioning": "active"})
+            if balancer["leaving"]:
                 self.account.things[balancer["address"]]["user"] = None
                 self.account.remove(balancer)
         return {"LoadBalancers": answer}
 
     def delete_load_balancer(self, params):
         balancer = self.balancer(params["LoadBalancerArn"])
-        balancer["state"] = "deleting"
+        balancer["leaving"] = True  # and is seen once more
         for listener in self.account.all("listener", balancer=balancer["id"]):
             self.account.remove(listener)
         return {}
@@ -121,10 +120,6 @@ class ElasticLoadBalancing:
         if group["protocol"] != params["Protocol"]:
             raise Refusal("InvalidConfigurationRequest",
                           f"protocol {group['protocol']} of the target group, {params['Protocol']} of the listener")
-        if params["Protocol"] in QUIC_LIKE and (balancer["groups"] or others):
-            raise Refusal("InvalidConfigurationRequest", "a QUIC listener stands alone, without a security group")
-        if params["Protocol"] in UDP_LIKE and any(other["protocol"] in QUIC_LIKE for other in others):
-            raise Refusal("InvalidConfigurationRequest", "there is a QUIC listener")
         id_ = balancer["id"].replace("loadbalancer/net", "listener/net") + f"/{self.account.made:016x}"
         self.account.made += 1
         listener = self.account.add("listener", id_, tags_of(params), balancer=balancer["id"],
@@ -152,10 +147,7 @@ class ElasticLoadBalancing:
                 instance = self.account.one("instance", target["Id"], "InvalidTarget")
                 if instance["state"] != "running":
                     raise Refusal("InvalidTarget", f"The following targets are not in a running state: {target['Id']}")
-            if (group["protocol"] in QUIC_LIKE) != ("QuicServerId" in target):
-                raise Refusal("InvalidConfigurationRequest", "QuicServerId is for QUIC, and needed there")
-            group["targets"][target["Id"]] = {"port": target.get("Port", group["port"]),
-                                              "server_id": target.get("QuicServerId")}
+            group["targets"][target["Id"]] = {"port": target.get("Port", group["port"])}
         return {}
 
     def describe_target_health(self, params):

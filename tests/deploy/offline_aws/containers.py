@@ -22,7 +22,7 @@ class Ecr:
         name = params["repositoryName"]
         if f"repository/{name}" in self.account.things:
             raise Refusal("RepositoryAlreadyExistsException", f"The repository '{name}' already exists")
-        repository = self.account.add("repository", f"repository/{name}", tags_of(params), name=name, images={})
+        repository = self.account.add("repository", f"repository/{name}", tags_of(params, "tags"), name=name, images={})
         return {"repository": self.show(repository)}
 
     def show(self, repository):
@@ -312,7 +312,7 @@ class Ecs:
             if targets["type"] != "ip":
                 raise Refusal("InvalidParameterException", "awsvpc needs target type ip")
             service["balancers"].append(targets["id"])
-            targets["targets"]["10.0.2.99"] = {"port": each["containerPort"], "server_id": None}
+            targets["targets"]["10.0.2.99"] = {"port": each["containerPort"]}
 
     def show_service(self, service):
         running = service["desired"] if service["state"] == "ACTIVE" else 0

@@ -138,7 +138,7 @@ class Ec2:
         return {"InternetGateway": self.show_gateway(gateway)}
 
     def show_gateway(self, gateway):
-        attachments = [{"VpcId": gateway["vpc"], "State": "available"}] if gateway["vpc"] else []
+        attachments = [{"VpcId": gateway["vpc"], "State": "attached"}] if gateway["vpc"] else []
         return {"InternetGatewayId": gateway["id"], "Attachments": attachments, "Tags": tag_list(gateway)}
 
     def describe_internet_gateways(self, params):

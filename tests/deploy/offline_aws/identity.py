@@ -62,7 +62,7 @@ class Iam:
         policy = self.role(params["RoleName"])["policies"].get(params["PolicyName"])
         if policy is None:
             raise Refusal("NoSuchEntity", f"The role policy with name {params['PolicyName']} cannot be found.")
-        return {"RoleName": params["RoleName"], "PolicyName": params["PolicyName"], "PolicyDocument": policy}
+        return {"RoleName": params["RoleName"], "PolicyName": params["PolicyName"], "PolicyDocument": json.dumps(policy)}
 
     def delete_role_policy(self, params):
         if not self.role(params["RoleName"])["policies"].pop(params["PolicyName"], None):
