@@ -20,6 +20,7 @@ parse_options "$@"
 
 # --- What the settings say; every mistake is found before the first call
 
+# shellcheck disable=SC2153,SC2034  # capitals are settings; package_sums is written by its name
 check_settings() {
   local file package number
   need INTERMEDIATE_PORT STUN_ALT_PORT P2P_PORT INTERMEDIATE_HEALTH CONNECTOR_HEALTH SERVICE_ID CERT_DIR \
@@ -28,7 +29,6 @@ check_settings() {
     ZTNA_AWS_CONNECTOR_CERTS ZTNA_AWS_POLICY ZTNA_AWS_IMAGE_VERSION ZTNA_AWS_CONNECTOR_SOURCE \
     ZTNA_AWS_HTTP_APP_SOURCE ZTNA_AWS_GAME_SERVER_SOURCE ZTNA_AWS_CONNECTOR_USER ZTNA_AWS_HTTP_APP_PORT \
     ZTNA_AWS_GAME_SERVER_PORT ZTNA_AWS_GAME_SERVICE_ID
-  # shellcheck disable=SC2153,SC2034  # the capitals are settings; package_sums is written by its name
   port=$INTERMEDIATE_PORT p2p_port=$P2P_PORT alt_port=$STUN_ALT_PORT
   http_port=$ZTNA_AWS_HTTP_APP_PORT game_port=$ZTNA_AWS_GAME_SERVER_PORT
   # There the daemons listen where the load balancer can ask them, not on loopback.
@@ -487,7 +487,7 @@ ensure_load_balancers() {
 
 # --- The Intermediate
 
-# shellcheck disable=SC2034  # all are written by their names
+# shellcheck disable=SC2034,SC2153  # all are written by their names
 write_user_data() {
   local variable
   local region=$region parameters=/$name/intermediate listen="[::]:$port" alt_listen="[::]:$alt_port"
