@@ -107,6 +107,7 @@ WantedBy=timers.target
 TEXT
 }
 
+snap wait system seed.loaded
 snap install aws-cli --classic
 # First the package, whose unit waits to be configured: it makes the group that may read the key.
 install_packages

@@ -87,9 +87,17 @@ find_account() {
 # A call that changes nothing. Prints the answer, with nothing for None. What a dry run has not made
 # (<vpc> and the like) cannot be asked about.
 look() {
-  local answer
+  local answer attempt
   if [[ $offline == yes || $* == *'<'*'>'* ]]; then return 0; fi
-  answer=$(cli "$@")
+  for ((attempt = 1; ; attempt++)); do
+    if answer=$(cli "$@" 2>"$work/error"); then break; fi
+    # We ask about ids that were just given: AWS may not know them everywhere yet.
+    if ((attempt >= 5)) || ! grep -q 'ID\.NotFound' "$work/error"; then
+      cat "$work/error" >&2
+      return 1
+    fi
+    sleep "$retry_delay"
+  done
   if [[ $answer == None ]]; then return 0; fi
   printf %s "$answer"
 }
@@ -110,7 +118,7 @@ look_one() {
 # somebody is still removing.
 transient='Invalid IAM Instance Profile|[Uu]nable to assume the service linked role|DependencyViolation'
 transient+='|InvalidIPAddress.InUse|AuthFailure.*network interface|ResourceInUse|is currently in use|InvalidParameterValue.*iamInstanceProfile'
-transient+='|has mapped public address|UpdateInProgress|Rate exceeded|RequestLimitExceeded'
+transient+='|ID\.NotFound|has mapped public address|UpdateInProgress|Rate exceeded|RequestLimitExceeded'
 
 # A call that changes something. Prints the answer; a dry run prints the call instead, and <WHAT> for
 # the answer.

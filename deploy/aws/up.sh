@@ -502,7 +502,7 @@ write_user_data() {
 }
 
 ensure_intermediate() {
-  local id state started made ami target
+  local id state=pending started made ami target
   local -a key=()
   say "the Intermediate"
   write_user_data
@@ -519,6 +519,7 @@ ensure_intermediate() {
       --tag-specifications "$(ec2_tags instance "$name-intermediate" "ztna-user-data=$made")" \
       "$(ec2_tags volume "$name-intermediate")" --query 'Instances[0].InstanceId')
   else
+    state=$(look ec2 describe-instances --instance-ids "$id" --query 'Reservations[].Instances[].State.Name')
     started=$(look ec2 describe-instances --instance-ids "$id" \
       --query "Reservations[].Instances[].Tags[?Key=='ztna-user-data'].Value[]")
     if [[ $started != "$made" ]]; then
@@ -526,7 +527,6 @@ ensure_intermediate() {
       say "    aws --region $region ec2 terminate-instances --instance-ids $id    and then $program again"
     fi
   fi
-  state=$(look ec2 describe-instances --instance-ids "$id" --query 'Reservations[].Instances[].State.Name')
   if [[ $state == stopping ]]; then
     await "the Intermediate to stop" ec2 wait instance-stopped --instance-ids "$id"
     state=stopped

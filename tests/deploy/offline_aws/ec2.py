@@ -20,6 +20,7 @@ class Ec2:
     def __init__(self, account: Account):
         self.account = account
         self.profile_refusals = 1  # a new instance profile is not known at once
+        self.table_refusals = 1    # nor is a new route table
 
     # --- what all of them need
 
@@ -245,6 +246,9 @@ class Ec2:
                 "Associations": associations, "Tags": tag_list(table)}
 
     def describe_route_tables(self, params):
+        if params.get("RouteTableIds") and self.table_refusals:
+            self.table_refusals -= 1
+            raise Refusal("InvalidRouteTableID.NotFound", f"The routeTable ID '{params['RouteTableIds'][0]}' does not exist")
         found = self.select("route-table", params, "RouteTableIds", "InvalidRouteTableID.NotFound")
         return {"RouteTables": [self.show_table(table) for table in found]}
 
