@@ -89,13 +89,17 @@ read_environment() {
   # shellcheck disable=SC2086  # one word a variable
   load_env "$env_file" $needed || exit $?
   local name address
+  if [[ $overlay == intermediate-host-network ]] && ((INTERMEDIATE_PORT < 1024)); then
+    fail "$env_file: INTERMEDIATE_PORT is $INTERMEDIATE_PORT, which takes root on a node's own network; take one" \
+      "from 1024 on, or --overlay intermediate"
+  fi
   if [[ $role == intermediate ]]; then return; fi
   for name in LOCAL_ADDR GAME_ADDR; do
     address=${!name}
     case $address in
       127.* | localhost:* | "[::1]:"*)
-        fail "$env_file: $name is \"$address\", the Connector's own pod; name a service of the cluster," \
-          "like http-app.ztna.svc.cluster.local:8080"
+        fail "$env_file: $name is \"$address\", which is the Connector's own pod; name a service of the" \
+          "cluster, like those in deploy/env/home.env"
         ;;
     esac
   done
@@ -252,11 +256,14 @@ TEXT
     patch: |-
       - {op: replace, path: /spec/ports/0/nodePort, value: $NODE_PORT}
 TEXT
-    else
+    elif [[ $overlay == intermediate ]]; then
       cat <<TEXT
   - target: {kind: Service, name: $workload}
     patch: |-
       - {op: replace, path: /spec/ports/0/port, value: $INTERMEDIATE_PORT}
+TEXT
+    else
+      cat <<TEXT
   - target: {kind: Deployment, name: $workload}
     patch: |-
       - {op: replace, path: /spec/template/spec/containers/0/args/1, value: "0.0.0.0:$INTERMEDIATE_PORT"}

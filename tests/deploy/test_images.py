@@ -1,0 +1,284 @@
+"""The images of deploy/docker, built by buildah from the very Dockerfile and run by podman: alone, as the
+system of compose.yaml, and as the pods of the overlay for a Pi."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pathlib
+import re
+import sys
+import time
+
+import pytest
+import yaml
+
+from containers import Machine
+from manifests import ROOT, arguments, expand, named, of_kind, overlay, pod_of
+
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+from ztna import BIN, wait_for  # noqa: E402
+
+ROLES = {"intermediate": "ztna/intermediate", "connector": "ztna/app-connector", "agent": "ztna/agent",
+         "tools": "ztna/tools"}
+OTHERS = {"web": "ztna/web", "http-app": "ztna/http-app"}
+MEGABYTE = 1_000_000
+HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/run/ztna")
+
+
+@pytest.fixture(scope="module")
+def machine():
+    machine = Machine()
+    try:
+        machine.make_base()
+        ready = machine.ready(BIN)
+        for target, tag in {**ROLES, **OTHERS}.items():
+            machine.build(target, tag, ready)
+        yield machine
+    finally:
+        machine.close()
+
+
+@pytest.fixture
+def clean(machine):
+    yield machine
+    machine.run("podman", "pod", "rm", "--all", "--force", "--time", "2", check=False)
+    machine.run("podman", "rm", "--all", "--force", "--time", "2", check=False)
+    machine.run("podman", "volume", "prune", "--force", check=False)
+
+
+# --- the images by themselves
+
+@pytest.mark.parametrize("image", ROLES.values())
+def test_an_image_is_small(machine, image):
+    size = machine.compressed_size(image)
+    print(f"{image}: {size / MEGABYTE:.1f} MB compressed")
+    assert size < 60 * MEGABYTE
+
+
+@pytest.mark.parametrize("image", [*ROLES.values(), *OTHERS.values()])
+def test_an_image_runs_as_a_number_and_not_as_root(machine, image):
+    config = machine.inspect(image)["Config"]
+    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", config["User"])
+    assert not config.get("Cmd") or image == "ztna/tools"
+
+
+@pytest.mark.parametrize("target", ["intermediate", "connector", "agent"])
+def test_a_role_says_what_it_is_and_has_a_health_check(machine, target):
+    image = ROLES[target]
+    assert machine.inspect(image)["Healthcheck"]["Test"][:2] == ["CMD", "ztna-health"]
+    program = machine.inspect(image)["Config"]["Entrypoint"][0]
+    help_text = machine.podman("run", "--rm", "--network", "none", *HARDENED, image, "--help")
+    assert f"{program}: " in help_text
+    assert machine.podman("run", "--rm", "--network", "none", "--entrypoint", "ztna", image, "--version")
+
+
+# --- a local system
+
+class Compose:
+    """What `docker compose up` does, as far as deploy/docker/compose.yaml asks for it."""
+
+    def __init__(self, machine: Machine, variables: dict[str, str]):
+        self.machine = machine
+        text = (ROOT / "deploy/docker/compose.yaml").read_text()
+        text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: variables.get(m[1], m[2]), text)
+        self.file = yaml.safe_load(text)
+
+    KNOWN = {"image", "build", "user", "network_mode", "entrypoint", "command", "environment", "volumes",
+             "networks", "read_only", "cap_drop", "security_opt", "tmpfs", "restart", "depends_on", "ports"}
+
+    def up(self):
+        for name, options in self.file["networks"].items():
+            internal = ["--internal"] if (options or {}).get("internal") else []
+            self.machine.podman("network", "create", *internal, name)
+        for name in self.file["volumes"]:
+            self.machine.podman("volume", "create", name)
+        done: set[str] = set()
+        waiting = dict(self.file["services"])
+        while waiting:
+            name = next(n for n, s in waiting.items() if set(s.get("depends_on", {})) <= done)
+            self.start(name, waiting.pop(name), once=any(
+                s.get("depends_on", {}).get(name, {}).get("condition") == "service_completed_successfully"
+                for s in self.file["services"].values()))
+            done.add(name)
+
+    def start(self, name: str, service: dict, once: bool):
+        assert set(service) <= self.KNOWN, f"{name}: {set(service) - self.KNOWN}"
+        argv = ["run", "--name", name, *(["--rm"] if once else ["--detach"])]
+        if service.get("read_only"):
+            argv.append("--read-only")
+        for option, key in (("--cap-drop", "cap_drop"), ("--tmpfs", "tmpfs"), ("--publish", "ports"),
+                            ("--volume", "volumes")):
+            for value in service.get(key, []):
+                argv += [option, value]
+        for value in service.get("security_opt", []):
+            argv += ["--security-opt", value.replace(":true", "")]
+        for key, value in service.get("environment", {}).items():
+            argv += ["--env", f"{key}={value}"]
+        if "user" in service:
+            argv += ["--user", service["user"]]
+        if "entrypoint" in service:
+            argv += ["--entrypoint", json.dumps(service["entrypoint"])]
+        argv += ["--network", service.get("network_mode") or ",".join(service["networks"])]
+        self.machine.podman(*argv, f"localhost/{service['image']}", *service.get("command", []))
+
+
+def http_get(machine: Machine, url: str) -> str:
+    return machine.run("curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "5", url,
+                       check=False).stdout
+
+
+def health(machine: Machine, name: str) -> bool:
+    return machine.run("podman", "healthcheck", "run", name, check=False).returncode == 0
+
+
+def test_the_compose_file_is_a_whole_system(clean):
+    machine = clean
+    compose = Compose(machine, {"AGENT_PORT": "18888", "SERVICE_ID": "page"})
+    compose.up()
+    page = wait_for(lambda: http_get(machine, "http://127.0.0.1:18888/"), "the page through the tunnel", 30)
+    assert page == "This page is private.\n"
+    # Through the tunnel only: the network of the page has no way out, and the CA's key went to nobody.
+    assert machine.run("podman", "exec", "agent", "bash", "-c", "echo >/dev/tcp/web/8080",
+                       check=False).returncode != 0
+    for role in ("intermediate", "connector", "agent"):
+        assert wait_for(lambda role=role: health(machine, role), f"the health of {role}", 20)
+        assert "ca-key.pem" not in machine.podman("exec", role, "ls", "/certs")
+    # People look from inside.
+    status = machine.podman("exec", "agent", "ztna", "status")
+    assert "agent alice of example.org: ready" in status
+    # A role that has lost what it needs is not healthy; one that ends says goodbye and ends well.
+    machine.podman("stop", "--time", "5", "intermediate")
+    assert machine.podman("inspect", "--format", "{{.State.ExitCode}}", "intermediate") == "0"
+    assert wait_for(lambda: not health(machine, "connector"), "an unhealthy Connector", 20)
+
+
+def test_sigterm_to_process_1_drains(clean):
+    """The Agent learns at once that its Connector is gone: it was told, and did not wait for silence."""
+    machine = clean
+    Compose(machine, {"AGENT_PORT": "18888"}).up()
+    wait_for(lambda: http_get(machine, "http://127.0.0.1:18888/"), "the page through the tunnel", 30)
+    assert machine.podman("exec", "connector", "cat", "/proc/1/comm") == "app-connector"
+    started = time.monotonic()
+    machine.podman("stop", "--time", "10", "connector")
+    assert time.monotonic() - started < 5
+    assert machine.podman("inspect", "--format", "{{.State.ExitCode}}", "connector") == "0"
+    assert "shutting down" in machine.run("podman", "logs", "agent").stderr + machine.podman("logs", "agent")
+
+
+# --- the overlay for a Pi
+
+SITE = {"INTERMEDIATE_PORT": "4433", "SERVICE_ID": "home-test-service",
+        "LOCAL_ADDR": "http-app.ztna.svc.cluster.local:8080", "GAME_SERVICE_ID": "quake",
+        "GAME_ADDR": "quake.ztna.svc.cluster.local:27960", "NODE_PORT": "30434"}
+
+
+def as_node(deployment: dict, site: dict[str, str], names: dict[str, str]) -> dict:
+    """What a cluster does with a pod before the container engine sees it, and podman does not:
+    the variables in its arguments, the downward API, and the cluster's DNS."""
+    deployment = copy.deepcopy(deployment)
+    variables = dict(site)
+    pod = pod_of(deployment)
+    for container in pod["containers"]:
+        for variable in container.get("env", []):
+            assert variable.pop("valueFrom") == {"fieldRef": {"fieldPath": "status.hostIP"}}
+            variable["value"] = variables[variable["name"]] = site["INTERMEDIATE_HOST"]
+        container["args"] = [expand(word, variables) for word in container.get("args", [])]
+    pod["hostAliases"] = [{"ip": address, "hostnames": [name]} for name, address in names.items()]
+    return deployment
+
+
+def play(machine: Machine, *items: dict):
+    machine.run("podman", "kube", "play", "-", data=yaml.safe_dump_all(items), timeout=120)
+
+
+def secret_of(folder: pathlib.Path) -> dict:
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "connector-tls"},
+            "stringData": {"connector-cert.pem": (folder / "cert.pem").read_text(),
+                           "connector-key.pem": (folder / "key.pem").read_text(),
+                           "ca-cert.pem": (folder / "ca-cert.pem").read_text()}}
+
+
+def config_map(name: str, data: dict[str, str]) -> dict:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def test_the_pods_for_a_pi_run_and_an_agent_reaches_the_app(clean):
+    machine = clean
+    items = overlay("overlays/pi-home")
+    for deployment in of_kind(items, "Deployment"):
+        [container] = pod_of(deployment)["containers"]
+        name = container["image"].rsplit("/", 1)[1].split(":")[0]
+        if f"ztna/{name}" in [*ROLES.values(), *OTHERS.values()]:
+            machine.podman("tag", f"localhost/ztna/{name}", container["image"])
+
+    pki = machine.folder / "pki"
+    pki.mkdir(mode=0o777)
+    pki.chmod(0o777)
+    ztna = str(BIN / "ztna")
+    machine.run(ztna, "ca", "init", "--trust-domain", "example.org", "--out", f"{pki}/ca")
+    machine.run(ztna, "ca", "issue", "--ca-dir", f"{pki}/ca", "--role", "connector", "--name", "home",
+                "--serve", SITE["SERVICE_ID"], "quake", "--out", f"{pki}/home")
+    for role, name in (("intermediate", "relay"), ("agent", "alice")):
+        machine.run(ztna, "ca", "issue", "--ca-dir", f"{pki}/ca", "--role", role, "--name", name,
+                    "--out", f"{pki}/{name}")
+    policy = ('[[serve]]\nconnectors = ["home"]\nservices = ["*"]\n'
+              '[[allow]]\nagents = ["alice"]\nservices = ["home-test-service"]\n')
+    (pki / "relay/policy.toml").write_text(policy)
+    machine.run("chown", "-R", "65532:65532", str(pki))
+
+    # The app, and the node's own address as its pods see it.
+    app = named(items, "Deployment", "http-app")
+    play(machine, as_node(app, {**SITE, "INTERMEDIATE_HOST": ""}, {}))
+    inspect = json.loads(machine.podman("inspect", "http-app-pod-httpbin"))[0]
+    infra = json.loads(machine.podman("inspect", machine.podman(
+        "pod", "inspect", "--format", "{{.InfraContainerID}}", "http-app-pod")))[0]
+    [network] = infra["NetworkSettings"]["Networks"].values()
+    assert inspect["HostConfig"]["ReadonlyRootfs"] is True
+
+    # The Intermediate and the Agent are outside of the cluster.
+    site = {**SITE, "INTERMEDIATE_HOST": network["Gateway"]}
+    machine.podman("run", "--detach", "--name", "intermediate", "--network", "host", *HARDENED,
+                   "--volume", f"{pki}/relay:/certs:ro", "localhost/ztna/intermediate",
+                   "--listen", f"0.0.0.0:{site['INTERMEDIATE_PORT']}")
+    service = named(items, "Service", "http-app")
+    assert site["LOCAL_ADDR"] == f"http-app.ztna.svc.cluster.local:{service['spec']['ports'][0]['port']}"
+    connector = named(items, "Deployment", "app-connector")
+    play(machine, secret_of(pki / "home"), config_map("ztna-site", site),
+         config_map("ztna-policy", {"policy.toml": policy}),
+         as_node(connector, site, {"http-app.ztna.svc.cluster.local": network["IPAddress"]}))
+    machine.podman("run", "--detach", "--name", "agent", "--network", "host", *HARDENED,
+                   "--volume", f"{pki}/alice:/certs:ro", "localhost/ztna/agent",
+                   "--intermediate", f"{site['INTERMEDIATE_HOST']}:{site['INTERMEDIATE_PORT']}",
+                   "--forward", f"tcp://127.0.0.1:18080={site['SERVICE_ID']}")
+
+    pod = "app-connector-pod-app-connector"
+    try:
+        got = wait_for(lambda: http_get(machine, "http://127.0.0.1:18080/get?through=tunnel"),
+                       "an answer of the app", 40)
+    except AssertionError as error:
+        logs = [machine.run("podman", "logs", name, check=False) for name in (pod, "intermediate", "agent")]
+        raise AssertionError("\n".join([str(error), *(log.stdout + log.stderr for log in logs)])) from None
+    assert json.loads(got)["args"] == {"through": "tunnel"}
+
+    # The pod's security context holds, and its probes say what the kubelet would hear.
+    status = machine.podman("exec", pod, "cat", "/proc/1/status")
+    fields = dict(line.split(":\t", 1) for line in status.splitlines())
+    assert fields["Uid"].split() == ["65532"] * 4
+    assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
+    assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2"
+    assert machine.run("podman", "exec", pod, "touch", "/etc/x", check=False).returncode != 0
+    [address] = [n["IPAddress"] for n in json.loads(machine.podman("inspect", machine.podman(
+        "pod", "inspect", "--format", "{{.InfraContainerID}}", "app-connector-pod")))[0][
+            "NetworkSettings"]["Networks"].values()]
+    container = pod_of(connector)["containers"][0]
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    for probe in (container["livenessProbe"], container["readinessProbe"]):
+        target = probe["httpGet"]
+        assert http_get(machine, f"http://{address}:{ports[target['port']]}{target['path']}")
+    assert "connector home of example.org: ready" in machine.podman("exec", pod, "ztna", "status")
+    assert arguments(connector, site)[-1] == f"0.0.0.0:{ports['health']}"
+
+    # It drains as a pod that is deleted.
+    machine.podman("stop", "--time", "10", pod)
+    assert machine.podman("inspect", "--format", "{{.State.ExitCode}}", pod) == "0"
