@@ -160,8 +160,7 @@ check_context() {
 
 check_permissions() {
   local what
-  for what in namespaces "deployments --namespace $namespace" "secrets --namespace $namespace" \
-    "networkpolicies --namespace $namespace"; do
+  for what in namespaces "secrets --namespace $namespace"; do
     # shellcheck disable=SC2086  # the words of a command
     kube auth can-i create $what >/dev/null || fail "context \"$context\" may not create $what"
   done

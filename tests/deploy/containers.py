@@ -16,11 +16,8 @@ from manifests import ROOT
 
 PROGRAMS = ("intermediate-server", "app-connector", "ztna-agent", "ztna")
 NEEDED = ("podman", "buildah", "runc", "mmdebstrap", "nsenter", "unshare")
-# What makes Debian's "slim" images slim.
-SLIM = ["path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright",
-        "path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
-        "path-exclude=/usr/share/info/*", "path-exclude=/usr/share/groff/*",
-        "path-exclude=/usr/share/lintian/*"]
+# What Debian's "slim" images leave out, now and of what is installed later.
+SLIM = ("doc", "groff", "info", "lintian", "linda", "locale", "man")
 
 STORAGE = """
 [storage]
@@ -105,12 +102,15 @@ class Machine:
     # --- images
     def make_base(self, release: str = "bookworm"):
         tar = self.folder / "base.tar"
-        options = [f"--dpkgopt={line}" for line in SLIM]
-        # A machine behind a proxy or mirror tells apt so in these.
-        for file in sorted(pathlib.Path("/etc/apt/apt.conf.d").glob("99*")):
-            options.append(f"--customize-hook=copy-in {file} /etc/apt/apt.conf.d")
-        self.run("mmdebstrap", "--quiet", "--variant=minbase", *options, release, str(tar),
-                 "http://deb.debian.org/debian", outside=True, timeout=300)
+        slim = " ".join(f'"$1"/usr/share/{name}/*' for name in SLIM)
+        excluded = "".join(f"path-exclude=/usr/share/{name}/*\\n" for name in SLIM)
+        hooks = [f"rm -rf {slim}", f'printf "{excluded}" >"$1"/etc/dpkg/dpkg.cfg.d/slim',
+                 # A machine behind a proxy or mirror tells apt so in these.
+                 'for file in /etc/apt/apt.conf.d/99*; do cp "$file" "$1"/etc/apt/apt.conf.d/; done || true']
+        self.run("mmdebstrap", "--quiet", "--variant=minbase",
+                 *[f"--customize-hook={hook}" for hook in hooks], release, str(tar),
+                 "http://deb.debian.org/debian", outside=True, timeout=600,
+                 env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR": str(self.folder)})
         self.podman("import", str(tar), f"docker.io/library/debian:{release}-slim")
         tar.unlink()
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -21,19 +19,12 @@ OVERLAYS = (*WITH_CONNECTOR, "intermediate", "overlays/intermediate-host-network
 
 @functools.cache
 def kubectl() -> str:
-    """One whose kustomize is of version 5: Debian 12's is of version 2, and reads another language."""
-    found = shutil.which("kubectl")
-    why = "needs kubectl 1.27 or newer (Debian 13: kubernetes-client)"
-    if found:
-        done = subprocess.run([found, "version", "--client", "--output", "json"],
-                              capture_output=True, text=True, timeout=30)
-        version = json.loads(done.stdout or "{}").get("kustomizeVersion", "v0")
-        if int(version.lstrip("v").split(".")[0]) >= 5:
-            return found
-        why += f"; {found} has kustomize {version}"
+    done = subprocess.run([ROOT / "scripts/get-kubectl"], capture_output=True, text=True, timeout=240)
+    if done.returncode == 0:
+        return done.stdout.strip()
     if os.environ.get("CI") == "true":
-        pytest.fail(why)
-    pytest.skip(why)
+        pytest.fail(done.stderr)
+    pytest.skip(done.stderr)
 
 
 def render(folder: pathlib.Path) -> list[dict]:

@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ from manifests import (K8S, OVERLAYS, ROOT, WITH_CONNECTOR, arguments, kubectl, 
                        pod_of, render)
 
 sys.path.insert(0, str(ROOT / "tests/e2e"))
+from certificates import issue_odd, spiffe  # noqa: E402
 from ztna import BIN  # noqa: E402
 
 SITE = {"INTERMEDIATE_HOST": "relay.example.org", "INTERMEDIATE_PORT": "4433",
@@ -234,22 +236,27 @@ def value_of(config: dict, option: str):
 
 # --- apply.sh
 
-class Deployer:
-    """A CA, certificates, an environment file, a policy, and a cluster to apply them to."""
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory) -> pathlib.Path:
+    """A CA, and the certificates of a Connector and of an Intermediate."""
+    folder = tmp_path_factory.mktemp("pki")
+    for words in (["init", "--trust-domain", "example.org", "--out", "ca"],
+                  ["issue", "--ca-dir", "ca", "--role", "connector", "--name", "home", "--serve",
+                   SITE["SERVICE_ID"], "quake", "--out", "home"],
+                  ["issue", "--ca-dir", "ca", "--role", "intermediate", "--name", "relay", "--out", "relay"]):
+        subprocess.run([BIN / "ztna", "ca", *words], cwd=folder, check=True, capture_output=True, timeout=60)
+    return folder
 
-    def __init__(self, folder: pathlib.Path, cluster: Cluster):
+
+class Deployer:
+    """Certificates, an environment file, a policy, and a cluster to apply them to."""
+
+    def __init__(self, folder: pathlib.Path, cluster: Cluster, pki: pathlib.Path):
         self.folder = folder
         self.cluster = cluster
-        self.ztna("ca", "init", "--trust-domain", "example.org", "--out", "ca")
-        self.ztna("ca", "issue", "--ca-dir", "ca", "--role", "connector", "--name", "home",
-                  "--serve", SITE["SERVICE_ID"], "quake", "--out", "home")
-        self.ztna("ca", "issue", "--ca-dir", "ca", "--role", "intermediate", "--name", "relay",
-                  "--out", "relay")
+        shutil.copytree(pki, folder, dirs_exist_ok=True)
         (folder / "policy.toml").write_text('[[allow]]\nagents = ["alice"]\nservices = ["*"]\n')
         self.environment(SITE)
-
-    def ztna(self, *words: str):
-        subprocess.run([BIN / "ztna", *words], cwd=self.folder, check=True, capture_output=True, timeout=30)
 
     def environment(self, values: dict[str, str]):
         (self.folder / "home.env").write_text("".join(f"{k}={v}\n" for k, v in values.items()))
@@ -268,9 +275,9 @@ class Deployer:
 
 
 @pytest.fixture
-def deployer(tmp_path):
+def deployer(tmp_path, pki):
     with Cluster(tmp_path) as cluster:
-        yield Deployer(tmp_path, cluster)
+        yield Deployer(tmp_path, cluster, pki)
 
 
 def test_apply_brings_all_of_it_into_the_cluster(deployer):
@@ -404,8 +411,6 @@ def test_apply_refuses_and_says_why_before_it_changes_anything(deployer, case):
 
 
 def test_an_expired_certificate_is_refused(deployer):
-    sys.path.insert(0, str(ROOT / "tests/e2e"))
-    from certificates import issue_odd, spiffe
     issue_odd(deployer.folder / "ca", deployer.folder / "old", spiffe("connector", "home"),
               end="20210101000000Z")
     done = deployer.run(certs="old")
