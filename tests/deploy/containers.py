@@ -27,7 +27,7 @@ runroot = "{folder}/run"
 """
 ENGINE = """
 [containers]
-default_ulimits = ["nproc=4096:4096", "nofile=1024:4096"]
+default_ulimits = ["nproc=4096:4096", "nofile=16384:16384"]
 log_driver = "k8s-file"
 [engine]
 runtime = "runc"
@@ -83,7 +83,7 @@ class Machine:
     def command(self, *argv: str, outside: bool = False) -> list[str]:
         """`outside`: with the network of this computer, for Debian's packages."""
         return ["nsenter", "--target", self.pid, "--mount", "--pid", *([] if outside else ["--net"]),
-                "--wd=" + str(ROOT), *argv]
+                "sh", "-c", 'cd "$0" && exec "$@"', str(ROOT), *argv]
 
     def run(self, *argv: str, check: bool = True, outside: bool = False, data: str | None = None,
             timeout: float = 120, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:

@@ -17,13 +17,20 @@ from containers import Machine
 from manifests import ROOT, arguments, expand, named, of_kind, overlay, pod_of
 
 sys.path.insert(0, str(ROOT / "tests/e2e"))
-from ztna import BIN, wait_for  # noqa: E402
+from ztna import BIN  # noqa: E402
 
 ROLES = {"intermediate": "ztna/intermediate", "connector": "ztna/app-connector", "agent": "ztna/agent",
          "tools": "ztna/tools"}
 OTHERS = {"web": "ztna/web", "http-app": "ztna/http-app"}
 MEGABYTE = 1_000_000
-HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--tmpfs", "/run/ztna")
+
+
+def empty(folder: str) -> list[str]:
+    """--tmpfs as Docker has it: podman's, by runc, is not writable for a user who is not root."""
+    return ["--mount", f"type=tmpfs,destination={folder},tmpfs-mode=1777,chown=true"]
+
+
+HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", *empty("/run/ztna"))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +51,8 @@ def clean(machine):
     yield machine
     machine.run("podman", "pod", "rm", "--all", "--force", "--time", "2", check=False)
     machine.run("podman", "rm", "--all", "--force", "--time", "2", check=False)
-    machine.run("podman", "volume", "prune", "--force", check=False)
+    for what in ("volume", "network"):
+        machine.run("podman", what, "prune", "--force", check=False)
 
 
 # --- the images by themselves
@@ -107,10 +115,11 @@ class Compose:
         argv = ["run", "--name", name, *(["--rm"] if once else ["--detach"])]
         if service.get("read_only"):
             argv.append("--read-only")
-        for option, key in (("--cap-drop", "cap_drop"), ("--tmpfs", "tmpfs"), ("--publish", "ports"),
-                            ("--volume", "volumes")):
+        for option, key in (("--cap-drop", "cap_drop"), ("--publish", "ports"), ("--volume", "volumes")):
             for value in service.get(key, []):
                 argv += [option, value]
+        for value in service.get("tmpfs", []):
+            argv += empty(value.split(":")[0])
         for value in service.get("security_opt", []):
             argv += ["--security-opt", value.replace(":true", "")]
         for key, value in service.get("environment", {}).items():
@@ -121,6 +130,15 @@ class Compose:
             argv += ["--entrypoint", json.dumps(service["entrypoint"])]
         argv += ["--network", service.get("network_mode") or ",".join(service["networks"])]
         self.machine.podman(*argv, f"localhost/{service['image']}", *service.get("command", []))
+
+
+def wait(condition, what: str, timeout: float = 120):
+    """Asks twice a second: each question here is a few new processes."""
+    deadline = time.monotonic() + timeout
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
+        time.sleep(0.5)
+    return value
 
 
 def http_get(machine: Machine, url: str) -> str:
@@ -136,13 +154,13 @@ def test_the_compose_file_is_a_whole_system(clean):
     machine = clean
     compose = Compose(machine, {"AGENT_PORT": "18888", "SERVICE_ID": "page"})
     compose.up()
-    page = wait_for(lambda: http_get(machine, "http://127.0.0.1:18888/"), "the page through the tunnel", 30)
+    page = wait(lambda: http_get(machine, "http://127.0.0.1:18888/"), "the page through the tunnel")
     assert page == "This page is private.\n"
     # Through the tunnel only: the network of the page has no way out, and the CA's key went to nobody.
     assert machine.run("podman", "exec", "agent", "bash", "-c", "echo >/dev/tcp/web/8080",
                        check=False).returncode != 0
     for role in ("intermediate", "connector", "agent"):
-        assert wait_for(lambda role=role: health(machine, role), f"the health of {role}", 20)
+        assert wait(lambda role=role: health(machine, role), f"the health of {role}")
         assert "ca-key.pem" not in machine.podman("exec", role, "ls", "/certs")
     # People look from inside.
     status = machine.podman("exec", "agent", "ztna", "status")
@@ -150,14 +168,14 @@ def test_the_compose_file_is_a_whole_system(clean):
     # A role that has lost what it needs is not healthy; one that ends says goodbye and ends well.
     machine.podman("stop", "--time", "5", "intermediate")
     assert machine.podman("inspect", "--format", "{{.State.ExitCode}}", "intermediate") == "0"
-    assert wait_for(lambda: not health(machine, "connector"), "an unhealthy Connector", 20)
+    assert wait(lambda: not health(machine, "connector"), "an unhealthy Connector")
 
 
 def test_sigterm_to_process_1_drains(clean):
     """The Agent learns at once that its Connector is gone: it was told, and did not wait for silence."""
     machine = clean
     Compose(machine, {"AGENT_PORT": "18888"}).up()
-    wait_for(lambda: http_get(machine, "http://127.0.0.1:18888/"), "the page through the tunnel", 30)
+    wait(lambda: http_get(machine, "http://127.0.0.1:18888/"), "the page through the tunnel")
     assert machine.podman("exec", "connector", "cat", "/proc/1/comm") == "app-connector"
     started = time.monotonic()
     machine.podman("stop", "--time", "10", "connector")
@@ -171,32 +189,38 @@ def test_sigterm_to_process_1_drains(clean):
 SITE = {"INTERMEDIATE_PORT": "4433", "SERVICE_ID": "home-test-service",
         "LOCAL_ADDR": "http-app.ztna.svc.cluster.local:8080", "GAME_SERVICE_ID": "quake",
         "GAME_ADDR": "quake.ztna.svc.cluster.local:27960", "NODE_PORT": "30434"}
+NODE_IP = "192.0.2.5"  # nobody is there
 
 
 def as_node(deployment: dict, site: dict[str, str], names: dict[str, str]) -> dict:
     """What a cluster does with a pod before the container engine sees it, and podman does not:
-    the variables in its arguments, the downward API, and the cluster's DNS."""
+    the variables in its arguments, the downward API, and the cluster's DNS. And secrets: podman 4.3
+    leaves them in base64, so they come as config maps."""
     deployment = copy.deepcopy(deployment)
     variables = dict(site)
     pod = pod_of(deployment)
     for container in pod["containers"]:
         for variable in container.get("env", []):
             assert variable.pop("valueFrom") == {"fieldRef": {"fieldPath": "status.hostIP"}}
-            variable["value"] = variables[variable["name"]] = site["INTERMEDIATE_HOST"]
+            variable["value"] = variables[variable["name"]] = NODE_IP
         container["args"] = [expand(word, variables) for word in container.get("args", [])]
+    for volume in pod["volumes"]:
+        if secret := volume.pop("secret", None):
+            volume["configMap"] = {"name": secret["secretName"], "optional": False}
     pod["hostAliases"] = [{"ip": address, "hostnames": [name]} for name, address in names.items()]
     return deployment
 
 
-def play(machine: Machine, *items: dict):
+def play(machine: Machine, *items: dict) -> tuple[str, str]:
+    """The pod's container, and the address of the pod."""
     machine.run("podman", "kube", "play", "-", data=yaml.safe_dump_all(items), timeout=120)
-
-
-def secret_of(folder: pathlib.Path) -> dict:
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "connector-tls"},
-            "stringData": {"connector-cert.pem": (folder / "cert.pem").read_text(),
-                           "connector-key.pem": (folder / "key.pem").read_text(),
-                           "ca-cert.pem": (folder / "ca-cert.pem").read_text()}}
+    deployment = items[-1]
+    pod = next(p for p in json.loads(machine.podman("pod", "ps", "--format", "json"))
+               if p["Name"].startswith(f"{deployment['metadata']['name']}-pod"))
+    infra = json.loads(machine.podman("inspect", pod["InfraId"]))[0]
+    [network] = infra["NetworkSettings"]["Networks"].values()
+    [name] = [c["Names"] for c in pod["Containers"] if c["Id"] != pod["InfraId"]]
+    return name, network["IPAddress"]
 
 
 def config_map(name: str, data: dict[str, str]) -> dict:
@@ -227,37 +251,33 @@ def test_the_pods_for_a_pi_run_and_an_agent_reaches_the_app(clean):
     (pki / "relay/policy.toml").write_text(policy)
     machine.run("chown", "-R", "65532:65532", str(pki))
 
-    # The app, and the node's own address as its pods see it.
-    app = named(items, "Deployment", "http-app")
-    play(machine, as_node(app, {**SITE, "INTERMEDIATE_HOST": ""}, {}))
-    inspect = json.loads(machine.podman("inspect", "http-app-pod-httpbin"))[0]
-    infra = json.loads(machine.podman("inspect", machine.podman(
-        "pod", "inspect", "--format", "{{.InfraContainerID}}", "http-app-pod")))[0]
-    [network] = infra["NetworkSettings"]["Networks"].values()
-    assert inspect["HostConfig"]["ReadonlyRootfs"] is True
+    # The app; and the node's own address, as its pods see it.
+    app, app_address = play(machine, as_node(named(items, "Deployment", "http-app"), SITE, {}))
+    networks = json.loads(machine.podman("network", "inspect", "podman"))
+    site = {**SITE, "INTERMEDIATE_HOST": networks[0]["subnets"][0]["gateway"]}
 
     # The Intermediate and the Agent are outside of the cluster.
-    site = {**SITE, "INTERMEDIATE_HOST": network["Gateway"]}
     machine.podman("run", "--detach", "--name", "intermediate", "--network", "host", *HARDENED,
                    "--volume", f"{pki}/relay:/certs:ro", "localhost/ztna/intermediate",
                    "--listen", f"0.0.0.0:{site['INTERMEDIATE_PORT']}")
     service = named(items, "Service", "http-app")
     assert site["LOCAL_ADDR"] == f"http-app.ztna.svc.cluster.local:{service['spec']['ports'][0]['port']}"
     connector = named(items, "Deployment", "app-connector")
-    play(machine, secret_of(pki / "home"), config_map("ztna-site", site),
-         config_map("ztna-policy", {"policy.toml": policy}),
-         as_node(connector, site, {"http-app.ztna.svc.cluster.local": network["IPAddress"]}))
+    files = {"connector-cert.pem": "cert.pem", "connector-key.pem": "key.pem", "ca-cert.pem": "ca-cert.pem"}
+    certs = {key: (pki / "home" / name).read_text() for key, name in files.items()}
+    pod, address = play(machine, config_map("connector-tls", certs), config_map("ztna-site", site),
+                        config_map("ztna-policy", {"policy.toml": policy}),
+                        as_node(connector, site, {"http-app.ztna.svc.cluster.local": app_address}))
     machine.podman("run", "--detach", "--name", "agent", "--network", "host", *HARDENED,
                    "--volume", f"{pki}/alice:/certs:ro", "localhost/ztna/agent",
                    "--intermediate", f"{site['INTERMEDIATE_HOST']}:{site['INTERMEDIATE_PORT']}",
                    "--forward", f"tcp://127.0.0.1:18080={site['SERVICE_ID']}")
 
-    pod = "app-connector-pod-app-connector"
     try:
-        got = wait_for(lambda: http_get(machine, "http://127.0.0.1:18080/get?through=tunnel"),
-                       "an answer of the app", 40)
+        got = wait(lambda: http_get(machine, "http://127.0.0.1:18080/get?through=tunnel"),
+                   "an answer of the app")
     except AssertionError as error:
-        logs = [machine.run("podman", "logs", name, check=False) for name in (pod, "intermediate", "agent")]
+        logs = [machine.run("podman", "logs", name, check=False) for name in (pod, app, "intermediate", "agent")]
         raise AssertionError("\n".join([str(error), *(log.stdout + log.stderr for log in logs)])) from None
     assert json.loads(got)["args"] == {"through": "tunnel"}
 
@@ -268,9 +288,6 @@ def test_the_pods_for_a_pi_run_and_an_agent_reaches_the_app(clean):
     assert int(fields["CapEff"], 16) == int(fields["CapBnd"], 16) == 0
     assert fields["NoNewPrivs"] == "1" and fields["Seccomp"] == "2"
     assert machine.run("podman", "exec", pod, "touch", "/etc/x", check=False).returncode != 0
-    [address] = [n["IPAddress"] for n in json.loads(machine.podman("inspect", machine.podman(
-        "pod", "inspect", "--format", "{{.InfraContainerID}}", "app-connector-pod")))[0][
-            "NetworkSettings"]["Networks"].values()]
     container = pod_of(connector)["containers"][0]
     ports = {port["name"]: port["containerPort"] for port in container["ports"]}
     for probe in (container["livenessProbe"], container["readinessProbe"]):
