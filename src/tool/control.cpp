@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+
 #include "config/config.hpp"
 #include "io/http_client.hpp"
 
@@ -12,6 +14,12 @@ using base::ErrorCode;
 
 // What a daemon answers is a line or a document; only the first line of a refusal is for people.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+// "/run/ztna/agent/agent.sock": as a service, each role has a folder that the others cannot enter.
+std::string in_own_folder(const std::string& socket, const std::string& role) {
+  const auto name = socket.rfind('/') + 1;
+  return socket.substr(0, name) + role + "/" + socket.substr(name);
+}
 
 }  // namespace
 
@@ -38,9 +46,12 @@ base::Result<std::string> ask_daemon(const ControlRequest& request) {
 base::Result<std::string> default_control_socket(const std::string& role) {
   std::string tried;
   const auto environment = config::from_process(0, nullptr).environment;
-  for (std::string& path : config::control_candidates(role, environment)) {
-    if (access(path.c_str(), F_OK) == 0) return std::move(path);
-    tried += (tried.empty() ? "" : ", ") + path;
+  for (const std::string& shared : config::control_candidates(role, environment)) {
+    for (const std::string& path : {shared, in_own_folder(shared, role)}) {
+      if (access(path.c_str(), F_OK) == 0) return path;
+      tried += (tried.empty() ? "" : ", ") + path;
+      if (errno == EACCES) tried += " (which this user may not look into: try sudo)";
+    }
   }
   return base::fail(ErrorCode::not_found, "no " + role + " is running here, looked for " + tried);
 }

@@ -60,8 +60,17 @@ TEST_F(Daemons, NoneThereIsOneLine) {
     EXPECT_EQ(outcome.out, "");
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1);
     EXPECT_THAT(outcome.err, HasSubstr("no intermediate is running here, looked for " +
-                                       at("run/intermediate.sock")));
+                                       at("run/intermediate.sock") + ", " +
+                                       at("run/intermediate/intermediate.sock")));
   }
+}
+
+TEST_F(Daemons, AServiceIsFoundInItsOwnFolder) {
+  std::filesystem::create_directories(at("run/agent"));
+  write("run/agent/agent.sock", "");
+  const Outcome outcome = ztna({"status"});
+  EXPECT_EQ(outcome.code, 1);
+  EXPECT_THAT(outcome.err, StartsWith("ztna status: " + at("run/agent/agent.sock") + ": "));
 }
 
 TEST_F(Daemons, OneThatWasAskedForAndIsAwayIsNamed) {

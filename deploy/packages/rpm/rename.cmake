@@ -1,0 +1,10 @@
+# Debian's zsh looks into vendor-completions, everybody else's into site-functions.
+file(GLOB_RECURSE completions "${CPACK_TEMPORARY_INSTALL_DIRECTORY}/*/vendor-completions/_*")
+foreach(completion IN LISTS completions)
+  string(REPLACE "/vendor-completions/" "/site-functions/" renamed "${completion}")
+  get_filename_component(folder "${renamed}" DIRECTORY)
+  file(MAKE_DIRECTORY "${folder}")
+  file(RENAME "${completion}" "${renamed}")
+endforeach()
+get_filename_component(folder "${completion}" DIRECTORY)
+file(REMOVE_RECURSE "${folder}")
