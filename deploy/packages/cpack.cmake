@@ -1,7 +1,6 @@
 # Read by CPack, once for each generator.
 if(CPACK_GENERATOR STREQUAL "RPM")
   set(CPACK_COMPONENTS_GROUPING ALL_COMPONENTS_IN_ONE)
-  set(CPACK_PRE_BUILD_SCRIPTS "${CMAKE_CURRENT_LIST_DIR}/rpm/rename.cmake")
 else()
   set(CPACK_COMPONENTS_GROUPING IGNORE)
 endif()
