@@ -82,7 +82,7 @@ void add_commands(CLI::App& root, Context& context) {
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
-  static constexpr std::array<std::pair<const char*, const char*>, 10> groups = {
+  static constexpr std::array<std::pair<const char*, const char*>, 11> groups = {
       {{"quickstart", "Begin"},
        {"lab", "Begin"},
        {"doctor", "Begin"},

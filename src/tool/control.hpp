@@ -22,7 +22,8 @@ struct ControlRequest {
 [[nodiscard]] base::Result<std::string> ask_daemon(const ControlRequest& request);
 
 // Where a daemon of `role` listens on this machine by default: the first of the usual sockets that
-// exists, each looked for in its folder and in the role's own below that. Else `not_found`, saying where it was looked for.
+// exists, each looked for in its folder and in the role's own below that. Else `not_found`, saying
+// where it was looked for.
 [[nodiscard]] base::Result<std::string> default_control_socket(const std::string& role);
 // The one that was given, or that.
 [[nodiscard]] inline base::Result<std::string> control_socket(const std::string& given,
