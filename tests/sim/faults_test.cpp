@@ -123,7 +123,9 @@ TEST(Faults, TheFirstRequestAfterALongSleepIsServed) {
         Machine& sleeper = agent_sleeps ? *scene.agents[0] : *scene.connectors[0];
         sleeper.freeze(asleep);
         scene.world.idle(asleep);
-        if (!agent_sleeps) ASSERT_TRUE(scene.settle(2s));  // back in the Agent's directory
+        if (!agent_sleeps) {
+          ASSERT_TRUE(scene.settle(2s));  // back in the Agent's directory
+        }
         Client& client = scene.open({.size = 100});
         ASSERT_TRUE(scene.finish(client, 2s)) << sleeper.name() << " " << asleep / 1s << direct;
         EXPECT_TRUE(client.complete()) << sleeper.name() << " " << asleep / 1s << client.text();
