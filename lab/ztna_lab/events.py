@@ -22,10 +22,15 @@ def blocked_download(scene: Scene):
     scene.start()
     scene.hello()
     scene.expect_direct()
-    download = scene.download(size)
-    wait_for(lambda: download.received > 50 * MEGA, "50 MB by the direct path", 60)
-    scene.wan.forbid_udp(scene.agent_site, scene.connector_site)
-    at = download.received
+    for _ in range(3):
+        download = scene.download(size)
+        wait_for(lambda: download.received > 10 * MEGA, "10 MB by the direct path", 60)
+        scene.wan.forbid_udp(scene.agent_site, scene.connector_site)
+        at = download.received
+        if at < size:
+            break
+        scene.wan.permit_udp()  # on a busy machine it was over before the cut
+        scene.expect_direct(timeout=70)
     took = scene.wait_path("relay", 10)
     scene.expect(not download.done, f"direct path cut at {at / MEGA:.0f} MB: both ends are on RELAY "
                  f"after {took:.2f} s, because of {scene.ends()[0]['path_reason']}")

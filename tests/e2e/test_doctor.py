@@ -274,7 +274,9 @@ def test_a_certificate_that_ends_soon(stack):
     assert "expires in 13 days" in the(findings, "certificate")["text"]
     assert "still uses a certificate" in of(findings, "daemon")[1]["text"], "it was not told yet"
     stack.alice.signal(signal.SIGHUP)
-    stack.alice.wait_status(lambda s: s["certificate"]["days_left"] < 14, "the new certificate")
+    # With it the uplink is dialled anew.
+    stack.alice.wait_status(lambda s: s["certificate"]["days_left"] < 14 and s["ready"] and
+                            s["uplinks"][0]["connects"] > 1, "the new certificate in use")
     assert len(of(doctor(stack, "--env", stack.env, code=0), "daemon")) == 1
 
 
