@@ -29,6 +29,8 @@ class Datagram:
     target_port: int
     size: int  # of the UDP payload
     stun: bool
+    at: float = 0.0   # seconds since 1970
+    head: bytes = b""  # the payload's first octets
 
     def between(self, a: str, b: str) -> bool:
         return {self.source, self.target} == {a, b}
@@ -53,7 +55,8 @@ class Capture:
 
     def __init__(self, host: Host, interface: str = "eth0"):
         # One frame for one datagram, not one for a batch that is cut up later.
-        wire.offloads_off(host, interface)
+        if interface != "lo":
+            wire.offloads_off(host, interface)
         name = f"tcpdump-{host.name}-{next(_numbers)}"
         self._file = host.lab.folder / f"{name}.pcap"
         self._process = host.spawn(
@@ -87,17 +90,18 @@ def parse(data: bytes) -> list[Datagram]:
     """A pcap file of Ethernet frames, as tcpdump of this machine writes it (little endian)."""
     if len(data) < 24 or data[:4] not in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1"):
         raise LabError("not a pcap file")
+    fraction = 1e-9 if data[:1] == b"\x4d" else 1e-6
     found, at = [], 24
     while at + 16 <= len(data):
-        kept = struct.unpack_from("<I", data, at + 8)[0]
-        datagram = _parse_frame(data[at + 16:at + 16 + kept])
+        seconds, rest, kept = struct.unpack_from("<III", data, at)
+        datagram = _parse_frame(data[at + 16:at + 16 + kept], seconds + fraction * rest)
         if datagram:
             found.append(datagram)
         at += 16 + kept
     return found
 
 
-def _parse_frame(frame: bytes) -> Datagram | None:
+def _parse_frame(frame: bytes, at: float) -> Datagram | None:
     if len(frame) < 42 or frame[12:14] != b"\x08\x00" or frame[23] != _UDP:
         return None
     header = 4 * (frame[14] & 15)
@@ -105,4 +109,4 @@ def _parse_frame(frame: bytes) -> Datagram | None:
     udp = frame[14 + header:]
     source_port, target_port, length = struct.unpack_from("!HHH", udp)
     stun = len(udp) >= 16 and udp[8] < 4 and udp[12:16] == _MAGIC_COOKIE
-    return Datagram(source, source_port, target, target_port, length - 8, stun)
+    return Datagram(source, source_port, target, target_port, length - 8, stun, at, udp[8:16])

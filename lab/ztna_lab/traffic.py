@@ -18,8 +18,8 @@ from .namespaces import Host, LabError
 class _Connection(http.client.HTTPConnection):
     """From inside a host's namespace."""
 
-    def __init__(self, host: Host, port: int, timeout: float):
-        super().__init__("127.0.0.1", port, timeout=timeout)
+    def __init__(self, host: Host, port: int, timeout: float, address: str):
+        super().__init__(address, port, timeout=timeout)
         self.lab_host = host
 
     def connect(self):
@@ -28,8 +28,9 @@ class _Connection(http.client.HTTPConnection):
         self.sock.connect((self.host, self.port))
 
 
-def get(host: Host, port: int, path: str = "/", timeout: float = 20) -> bytes:
-    connection = _Connection(host, port, timeout)
+def get(host: Host, port: int, path: str = "/", timeout: float = 20,
+        address: str = "127.0.0.1") -> bytes:
+    connection = _Connection(host, port, timeout, address)
     try:
         connection.request("GET", path)
         response = connection.getresponse()
@@ -38,7 +39,7 @@ def get(host: Host, port: int, path: str = "/", timeout: float = 20) -> bytes:
             raise LabError(f"HTTP {response.status} for {path}")
         return body
     except (OSError, http.client.HTTPException) as error:
-        raise LabError(f"HTTP through 127.0.0.1:{port} of {host.name}: {error!r}") from None
+        raise LabError(f"HTTP through {address}:{port} of {host.name}: {error!r}") from None
     finally:
         connection.close()
 
@@ -46,13 +47,14 @@ def get(host: Host, port: int, path: str = "/", timeout: float = 20) -> bytes:
 class Download:
     """In a thread of its own; `received` grows meanwhile."""
 
-    def __init__(self, host: Host, port: int, size: int, timeout: float = 60):
+    def __init__(self, host: Host, port: int, size: int, timeout: float = 60,
+                 address: str = "127.0.0.1"):
         self.size = size
         self.received = 0
         self.worst_gap = 0.0  # seconds between two reads that brought something
         self.error = ""
         self._sum = hashlib.sha256()
-        self._connection = _Connection(host, port, timeout)
+        self._connection = _Connection(host, port, timeout, address)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
