@@ -105,10 +105,10 @@ def play(homes: Homes, way: str, title: str, seconds: float, say, bulk: bool = F
                 raise LabError(f"{title}: the player is no longer in the game")
         finish = time.time()
         rate = download.stop() if download else None
-        at_client, at_server = (capture.stop() for capture in captures)
     finally:
         player.stop()
         server.stop()
+    at_client, at_server = (capture.stop() for capture in captures)  # now that nothing goes on
     if legs.connections(at_client, game.PORT):
         raise LabError(f"{title}: the player had to connect again")
     return Play(title, legs.sight(at_client, at_server, game.PORT, begin, finish), shown, marks, rate)
