@@ -84,17 +84,18 @@ def _game(options, say) -> dict:
     from . import places, plays, plot
 
     seconds = options.seconds or (QUICK_SECONDS if options.quick else SECONDS)
-    tunnels = [places.DIRECT, places.RELAY]
-    played = list(plays.clean(options.line or plays.CLEAN, tunnels if options.quick else [RAW, *tunnels],
-                              seconds, say).values())
-    _print("A game", plays.markdown(played))
-    if not options.quick:
-        beside = list(plays.beside_download(plays.NARROW, [RAW, *tunnels], seconds, say).values())
+    line, ways, played = options.line or plays.CLEAN, [RAW, places.DIRECT, places.RELAY], []
+    if "clean" in options.games:
+        played += plays.clean(line, ways[1:] if options.quick else ways, seconds, say)
+        _print(f"A game of {seconds} s", plays.markdown(played))
+    if "download" in options.games:
+        beside = plays.beside_download(plays.NARROW, ways, seconds, say)
         _print(f"Beside a download, {plays.NARROW.rate:g} Mbit/s with a queue of {plays.NARROW.queue:g} ms",
                plays.markdown(beside))
-        cut = plays.cut(options.line or plays.CLEAN, seconds, say)
-        _print("The direct path is cut in mid-game", plays.markdown([cut]))
-        played += [*beside, cut]
+        played += beside
+    if "cut" in options.games:
+        played.append(plays.cut(line, seconds, say))
+        _print("The direct path is cut in mid-game", plays.markdown(played[-1:]))
     if options.svg:
         options.svg.write_text(plot.svg(played))
     return {"plays": [each.as_json() for each in played]}
@@ -108,6 +109,7 @@ def _browser(options, say) -> dict:
     return seen
 
 
+GAMES = ("clean", "download", "cut")
 APPLICATIONS = {"http": _http, "game": _game, "browser": _browser}
 
 
@@ -143,6 +145,13 @@ def _line(text: str) -> Line:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _games(text: str) -> list[str]:
+    wrong = [name for name in text.split(",") if name not in GAMES]
+    if wrong:
+        raise argparse.ArgumentTypeError(f"there is no {wrong[0]!r} among {', '.join(GAMES)}")
+    return text.split(",")
+
+
 def parser() -> argparse.ArgumentParser:
     root = argparse.ArgumentParser("apps-test/run", description="Real applications through the tunnel, between "
                                    "two NATs: over the relay, direct, and with no tunnel.")
@@ -151,14 +160,16 @@ def parser() -> argparse.ArgumentParser:
     root.add_argument("--json", type=pathlib.Path, metavar="FILE", help="where to store the figures")
     root.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="where to store the picture of the games")
     root.add_argument("--seconds", type=int, metavar="N", help=f"of each game (default: {SECONDS})")
+    root.add_argument("--games", type=_games, metavar="A,B,…",
+                      help=f"only these: {', '.join(GAMES)} (default: all; with --quick, clean)")
     root.add_argument("--download", type=int, metavar="MB",
                       help=f"how much HTTP downloads (default: {DOWNLOAD_MB})")
     root.add_argument("--line", type=_line, metavar="delay=MS,jitter=MS,loss=PERCENT,rate=MBITS",
                       help="between each home and the Internet (default: delay=5 for games, else none)")
     root.add_argument("--screenshot", type=pathlib.Path, metavar="FILE", help="what the browser shows, as PNG")
     root.add_argument("--quick", action="store_true",
-                      help=f"a download of {QUICK_DOWNLOAD_MB} MB; games of {QUICK_SECONDS} s, through tunnels "
-                      "and on a clean line alone")
+                      help=f"a download of {QUICK_DOWNLOAD_MB} MB; games of {QUICK_SECONDS} s, through "
+                      "tunnels alone")
     root.add_argument("--bin", type=pathlib.Path, metavar="DIR",
                       help="where the programs are (default: ZTNA_BIN_DIR, or build/release/bin)")
     root.add_argument("--missing", action="store_true", help="only say what has to be installed")
@@ -172,6 +183,7 @@ def _interrupted(number, _):
 def main(arguments: list[str]) -> int:
     options = parser().parse_args(arguments)
     options.application = list(dict.fromkeys(options.application or APPLICATIONS))
+    options.games = options.games or (["clean"] if options.quick else list(GAMES))
     options.download = options.download or (QUICK_DOWNLOAD_MB if options.quick else DOWNLOAD_MB)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup's choice stands

@@ -49,7 +49,7 @@ class Player:
         self.name = name
         host, home = homes.client, host_environment(homes.lab, name)
         folder = pathlib.Path(home["HOME"]) / ".openarena/baseoa"
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "play.cfg").write_text(_PLAY)
         self._screen = host.spawn(f"screen-{name}", need("Xvfb", "xvfb"), "-displayfd", "1",
                                   "-screen", "0", "320x240x24", "-nolisten", "tcp")

@@ -87,7 +87,7 @@ def play(homes: Homes, way: str, title: str, seconds: float, say, bulk: bool = F
     """`event`, which returns what happened, comes in the middle."""
     say(f"game: {title}")
     end, server = homes.end(way), game.Server(homes)
-    player = game.Player(homes, end, re.sub(r"\W+", "-", title))
+    player = game.Player(homes, end, way)
     try:
         player.wait_playing(server)
         captures = Capture(homes.client, end.client_interface), Capture(homes.server, end.server_interface)
@@ -117,21 +117,20 @@ def play(homes: Homes, way: str, title: str, seconds: float, say, bulk: bool = F
 # --- what is played
 
 
-def clean(line: Line, ways: list[str], seconds: float, say) -> dict[str, Play]:
+def clean(line: Line, ways: list[str], seconds: float, say) -> list[Play]:
     with Laboratory() as lab:
         homes = _homes(lab, line, ways)
-        played = {}
+        played = []
         for way in ways:
-            played[way] = play(homes, way, WAYS[way], seconds, say)
+            played.append(play(homes, way, WAYS[way], seconds, say))
             homes.expect_path(way)
         return played
 
 
-def beside_download(line: Line, ways: list[str], seconds: float, say) -> dict[str, Play]:
+def beside_download(line: Line, ways: list[str], seconds: float, say) -> list[Play]:
     with Laboratory() as lab:
         homes = _homes(lab, line, ways, BULK)
-        return {way: play(homes, way, f"{WAYS[way]}, beside a download", seconds, say, bulk=True)
-                for way in ways}
+        return [play(homes, way, f"{WAYS[way]}, beside a download", seconds, say, bulk=True) for way in ways]
 
 
 def cut(line: Line, seconds: float, say) -> Play:

@@ -80,6 +80,7 @@ void Connection::Impl::note_path() {
   if (now_on == current_path) return;
   current_path = now_on;
   black_hole.path_changed();
+  standing_queue.path_changed();
   if (!announced_close) handler.on_path_changed(now_on);
 }
 
@@ -88,6 +89,8 @@ void Connection::Impl::note_window() {
   ngtcp2_conn_get_conn_info(conn.get(), &info);
   const bool full = info.bytes_in_flight > 0 && info.bytes_in_flight + BlackHole::floor > info.cwnd;
   stall.window(full, info.bytes_in_flight, base::from_ns(last_ts));
+  standing_queue.sample(base::Duration(info.latest_rtt), info.bytes_in_flight,
+                        base::from_ns(last_ts));
 }
 
 void Connection::Impl::after_input() {

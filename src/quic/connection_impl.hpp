@@ -11,6 +11,7 @@
 #include "quic/black_hole.hpp"
 #include "quic/connection.hpp"
 #include "quic/stall.hpp"
+#include "quic/standing_queue.hpp"
 #include "quic/streams.hpp"
 #include "quic/tls_session.hpp"
 
@@ -52,6 +53,8 @@ struct Connection::Impl {
   [[nodiscard]] Step write_rest(Writing& packet) const;
   [[nodiscard]] bool next_datagram(DatagramSource::Item& item);
   [[nodiscard]] bool has_content();
+  // More of the streams' data may be under way.
+  [[nodiscard]] bool streams_may_go_on(ngtcp2_tstamp ts) const;
   void update_keys_in_time(ngtcp2_tstamp ts);
   void look_for_stopped_streams(ngtcp2_tstamp ts);
   void stopped_by_peer(Stream& stream);
@@ -118,6 +121,7 @@ struct Connection::Impl {
   Stats counters;  // the parts we count ourselves
   BlackHole black_hole;
   Stall stall;
+  StandingQueue standing_queue;
   std::uint64_t datagrams_lost = 0;
   std::uint64_t closed_stream_losses = 0;
 };

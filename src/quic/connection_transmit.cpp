@@ -105,6 +105,7 @@ Connection::Impl::Step Connection::Impl::write_datagram(Writing& packet) {
   if (accepted != 0) {
     packet.content = content + datagram_frame_head;
     datagrams->done(DatagramSource::Fate::sent);
+    standing_queue.datagram_sent(base::from_ns(packet.ts));
   }
   if (n == NGTCP2_ERR_WRITE_MORE) return Step::go_on;
   if (n == NGTCP2_ERR_INVALID_ARGUMENT) {  // more than the peer's max_datagram_frame_size
@@ -131,7 +132,9 @@ Connection::Impl::Packet Connection::Impl::write_packet(base::MutableBytes out, 
     Stream* stream = nullptr;
     if (established && !packet.streams_over) {
       stream = streams.next_urgent();
-      if (stream == nullptr && !datagram_next) stream = streams.next_ordinary();
+      if (stream == nullptr && !datagram_next && streams_may_go_on(ts)) {
+        stream = streams.next_ordinary();
+      }
     }
     if (stream != nullptr) {
       step = write_stream(packet, *stream);
@@ -151,6 +154,14 @@ Connection::Impl::Packet Connection::Impl::write_packet(base::MutableBytes out, 
   counters.bytes_sent += static_cast<std::uint64_t>(packet.size);
   return {static_cast<std::size_t>(packet.size), SyntheticPath::id_of(packet.storage.path),
           static_cast<Ecn>(packet.info.ecn)};
+}
+
+bool Connection::Impl::streams_may_go_on(ngtcp2_tstamp ts) const {
+  const std::uint64_t limit = standing_queue.limit(base::from_ns(ts));
+  if (limit == StandingQueue::unlimited) return true;
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(conn.get(), &info);
+  return info.bytes_in_flight < limit;
 }
 
 bool Connection::Impl::has_content() {
