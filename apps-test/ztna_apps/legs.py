@@ -57,7 +57,7 @@ class Leg:
     def jitter(self) -> float:
         """The mean difference between the transits of one packet and the next (RFC 3550's D)."""
         times = [took for _, took in sorted(self.transits)]
-        return statistics.fmean(abs(b - a) for a, b in zip(times, times[1:]))
+        return statistics.fmean(abs(b - a) for a, b in zip(times, times[1:])) if len(times) > 1 else 0.0
 
 
 def leg(sender: Iterable[Datagram], receiver: Iterable[Datagram], begin: float, end: float,

@@ -30,6 +30,7 @@ class Play:
     sight: legs.Sight
     shown: list[float]  # ms: what the score board says
     marks: list[tuple[float, str]] = dataclasses.field(default_factory=list)  # when, and what happened
+    moves: int = 0  # to another path meanwhile
     bulk: float | None = None  # Mbit/s
 
     @property
@@ -59,7 +60,7 @@ class Play:
                 "snapshot_intervals_ms": legs.spread(self.sight.snapshots),
                 "snapshot_intervals_at_server_ms": legs.spread(self.sight.departures),
                 "worst_gap_ms": 1000 * self.sight.worst_gap, "download_mbits": self.bulk,
-                "grade": self.grade,
+                "grade": self.grade, "moves": self.moves,
                 "marks": [[at - begin, text] for at, text in self.marks],
                 "pings": [[round(at - begin, 4), round(1000 * took, 3)] for at, took in self.sight.pings]}
 
@@ -109,9 +110,10 @@ def play(homes: Homes, way: str, title: str, seconds: float, say, bulk: bool = F
         player.stop()
         server.stop()
     at_client, at_server = (capture.stop() for capture in captures)  # now that nothing goes on
+    moves = homes.moves(way, begin, finish)
     if legs.connections(at_client, game.PORT):
         raise LabError(f"{title}: the player had to connect again")
-    return Play(title, legs.sight(at_client, at_server, game.PORT, begin, finish), shown, marks, rate)
+    return Play(title, legs.sight(at_client, at_server, game.PORT, begin, finish), shown, marks + moves, len(moves), rate)
 
 
 # --- what is played
@@ -120,11 +122,7 @@ def play(homes: Homes, way: str, title: str, seconds: float, say, bulk: bool = F
 def clean(line: Line, ways: list[str], seconds: float, say) -> list[Play]:
     with Laboratory() as lab:
         homes = _homes(lab, line, ways)
-        played = []
-        for way in ways:
-            played.append(play(homes, way, WAYS[way], seconds, say))
-            homes.expect_path(way)
-        return played
+        return [play(homes, way, WAYS[way], seconds, say) for way in ways]
 
 
 def beside_download(line: Line, ways: list[str], seconds: float, say) -> list[Play]:
@@ -143,11 +141,8 @@ def cut(line: Line, seconds: float, say) -> Play:
             return "direct path cut"
 
         played = play(homes, DIRECT, "direct, cut in mid-game", seconds, say, event=event)
-        session = homes.agents[DIRECT].session_with(CONNECTOR)
-        if session.get("path") != "RELAY":
-            raise LabError(f"after the cut the session is not on the relay: {session}")
-        moved = time.time() - session["switches"][-1]["ago_s"]
-        played.marks.append((moved, f"on the relay ({session['path_reason']})"))
+        if homes.path(DIRECT) != "relay" or not played.moves:
+            raise LabError(f"after the cut the session is not on the relay: {played.marks}")
         return played
 
 
@@ -173,7 +168,8 @@ def markdown(plays: list[Play]) -> str:
             ("loss (%)", lambda p: number(p.sight.loss)),
             ("snapshot intervals at the player, p50 / p95 / p99 (ms)", lambda p: _spread(p.sight.snapshots)),
             ("snapshot intervals at the server (ms)", lambda p: _spread(p.sight.departures)),
-            ("longest time without a snapshot (ms)", lambda p: number(1000 * p.sight.worst_gap))]
+            ("longest time without a snapshot (ms)", lambda p: number(1000 * p.sight.worst_gap)),
+            ("moves to another path meanwhile", lambda p: str(p.moves))]
     if any(p.bulk is not None for p in plays):
         rows.append(("the download (Mbit/s)", lambda p: "" if p.bulk is None else number(p.bulk)))
     rows.append(("**grade**", lambda p: f"**{p.grade}**"))

@@ -22,6 +22,7 @@ from .places import DIRECT, RELAY, TCP, End, Homes, host_environment
 
 MEGA = 1_000_000
 AT_ONCE = 200
+MOVES = "moves to another path meanwhile"
 WORDS = "what was posted"
 FRAMES = (0, 1, 125, 126, 65_535, 65_536, MEGA)  # RFC 6455 writes their lengths in three ways
 _FORMAT = "\n%{http_code} %{time_total}"
@@ -142,10 +143,10 @@ def measure(line, size: int, say) -> list[Figure]:
             homes.start_path(way)
         samples: dict[str, dict[str, list[float]]] = {}
         for way in (RAW, DIRECT, RELAY):
-            web = Web(homes, homes.end(way))
+            web, began = Web(homes, homes.end(way)), time.time()
             for name, taken in _one_way(web, size, lambda text, w=way: say(f"http, {w}: {text}")):
                 samples.setdefault(name, {})[way] = [taken]
-            homes.expect_path(way)
+            samples.setdefault(MOVES, {})[way] = [len(homes.moves(way, began, time.time()))]
         return [Figure(name, unit, samples[name], *target) for name, unit, *target in _rows(size)]
 
 
@@ -178,4 +179,4 @@ def _rows(size: int):
             ("POST /post", "ms"), (_download_name(size), "Mbit/s"),
             ("WebSocket echo, p50 of 100", "ms"),
             (f"{AT_ONCE} × GET /get at once, all answered after", "ms"),
-            (f"{AT_ONCE} × GET /get at once, p50", "ms")]
+            (f"{AT_ONCE} × GET /get at once, p50", "ms"), (MOVES, "moves")]
