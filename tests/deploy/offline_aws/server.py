@@ -31,6 +31,9 @@ from offline_aws.account import Account, Refusal  # noqa: E402
 from offline_aws.model import violations  # noqa: E402
 
 READS = ("Describe", "List", "Get")
+# Answers of AWS that its own model forbids, or the CLI makes something else of: the tags of a balancer that
+# has none, and what botocore parses.
+UNTOLD = ("length of DescribeTags.TagDescriptions[0].Tags is 0", "Body is", "CreateDate")
 # Whatever looks like an id has been made before, wherever it stands in a call.
 ID = re.compile(r"\b(?:vpc|subnet|igw|eipalloc|nat|rtb|sg|i|ns|srv)-[0-9a-f]{17}\b"
                 r"|arn:aws:elasticloadbalancing:[^\"\s,]+|arn:aws:ecs:[^\"\s,]+task-definition[^\"\s,]+")
@@ -74,7 +77,7 @@ class World:
         method = re.sub(r"(?<!^)(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", operation).lower()
         answer = getattr(self.services[service], method)(dict(params)) or {}
         wrong = list(violations(model.output_shape, answer, operation, strict=True)) if model.output_shape else []
-        wrong = [each for each in wrong if "Body is" not in each and "CreateDate" not in each]
+        wrong = [each for each in wrong if not any(untold in each for untold in UNTOLD)]
         assert not wrong, f"the offline AWS answers what AWS does not: {wrong}"
         if change and self.changes == self.fail_at and self.fail_after:
             raise Lost
@@ -112,7 +115,10 @@ class Server:
         emitter._verify_and_register = watched
 
     def client(self, service: str, region_name: str | None = None, **options: Any) -> Any:
-        """Making one takes most of a call's time."""
+        """Making one takes most of a call's time. But that of S3 has a handler of its call, which writes to the
+        file of that call."""
+        if service == "s3":
+            return self.create_client(service, region_name=region_name, **options)
         key = (service, region_name)
         if key not in self.clients:
             self.clients[key] = self.create_client(service, region_name=region_name, **options)
