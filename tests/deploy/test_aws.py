@@ -3,6 +3,7 @@ answers holds it against the service's model, keeps the state, and refuses what 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pathlib
@@ -14,6 +15,8 @@ import subprocess
 from typing import Any, Iterator
 
 import pytest
+
+from offline_aws.identity import S3
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
@@ -435,17 +438,21 @@ def test_what_is_not_ours_is_left_alone(aws: Aws, deployed: Site) -> None:
     assert aws.one("load-balancer")["state"] == "active"
 
 
-def test_the_machine_makes_itself_an_intermediate(aws: Aws, deployed: Site) -> None:
-    """Runs the user data, with stand-ins for what would change this machine."""
-    site = deployed
-    user_data = site.write("user-data", aws.one("instance")["user_data"])
-    root = site.folder / "root"
-    log = site.folder / "log"
+def machine(site: Site) -> tuple[pathlib.Path, pathlib.Path, dict[str, str]]:
+    """Where the user data puts files, the log of what it would do to a machine, and its environment."""
+    root, log = site.folder / "root", site.folder / "log"
     for name in ("snap", "apt-get", "systemctl", "chgrp"):
         site.write(f"bin/{name}", f"#!/bin/sh\necho {name} \"$@\" >>{log}\n").chmod(0o755)
     site.write("bin/curl", f"#!/bin/sh\necho curl \"$@\" >>{log}\n"
                "while [ $# -gt 1 ]; do [ \"$1\" = --output ] && echo package >\"$2\"; shift; done\n").chmod(0o755)
-    environment = {**site.environment(), "DESTDIR": str(root)}
+    return root, log, {**site.environment(), "DESTDIR": str(root), "TMPDIR": str(site.folder)}
+
+
+def test_the_machine_makes_itself_an_intermediate(aws: Aws, deployed: Site) -> None:
+    """Runs the user data, with stand-ins for what would change this machine."""
+    site = deployed
+    user_data = site.write("user-data", aws.one("instance")["user_data"])
+    root, log, environment = machine(site)
     subprocess.run(["bash", user_data], env=environment, check=True, capture_output=True, timeout=60)
 
     certs = root / "opt/ztna/certs"
@@ -481,16 +488,19 @@ def test_the_machine_makes_itself_an_intermediate(aws: Aws, deployed: Site) -> N
     assert "systemctl" not in log.read_text()
 
 
-def test_a_package_that_is_another_is_not_installed(aws: Aws, deployed: Site) -> None:
-    site = deployed
-    log = site.folder / "log"
-    for name in ("snap", "apt-get", "systemctl", "chgrp"):
-        site.write(f"bin/{name}", f"#!/bin/sh\necho {name} \"$@\" >>{log}\n").chmod(0o755)
-    text = aws.one("instance")["user_data"].replace("package_sums=''", f"package_sums={'0' * 64}")
-    done = subprocess.run(["bash", site.write("user-data", text)], capture_output=True, text=True, timeout=60,
-                          env={**site.environment(), "DESTDIR": str(site.folder / "root")})
-    assert done.returncode != 0 and "FAILED" in done.stdout
-    assert "apt-get" not in log.read_text()
+@pytest.mark.parametrize("wrong", [None, 0, 1])
+def test_a_package_that_is_another_is_not_installed(aws: Aws, deployed: Site, wrong: int | None) -> None:
+    _, log, environment = machine(deployed)
+    sums = [hashlib.sha256(package).hexdigest() for package in (S3.CONTENT, b"package\n")]  # as s3 and curl give them
+    if wrong is not None:
+        sums[wrong] = "0" * 64
+    text = aws.one("instance")["user_data"]
+    assert "package_sums=''" in text
+    text = text.replace("package_sums=''", f"package_sums='{' '.join(sums)}'")
+    done = subprocess.run(["bash", deployed.write("user-data", text)], capture_output=True, text=True, timeout=60,
+                          env=environment)
+    assert (done.returncode == 0) == (wrong is None) == ("apt-get install" in log.read_text()), done.stderr
+    assert done.stdout.count("FAILED") == (wrong is not None)
 
 
 @pytest.mark.parametrize("changed, message", [
