@@ -48,7 +48,7 @@ void QualityProbes::ask(const io::HttpRequest& request, const io::HttpReply& rep
                      0,
                      {},
                      {}});
-  const At round = std::prev(rounds_.end());
+  const auto round = std::prev(rounds_.end());
   round->probes.reserve(round->count);
   round->timer = std::make_unique<io::Timer>(loop_, [this, round] { go_on(round); });
   flows_.pump();
@@ -59,7 +59,7 @@ QualityProbes::At QualityProbes::find(FlowId id) {
 }
 
 void QualityProbes::on_flow_accepted(FlowId id) {
-  const At round = find(id);
+  const auto round = find(id);
   if (round == rounds_.end()) return;
   if (const session::Session* const session = session_of_(id)) {
     round->connector = session->config().peer_uri;
@@ -90,7 +90,7 @@ void QualityProbes::send(Round& round, base::Time now) {
 }
 
 void QualityProbes::on_flow_datagram(FlowId id, base::BytesView payload) {
-  const At round = find(id);
+  const auto round = find(id);
   if (round == rounds_.end() || payload.size() < number_size) return;
   const std::size_t number = base::load_be32(payload.data());
   if (number >= round->probes.size() || round->probes[number].round_trip) return;
@@ -105,7 +105,7 @@ void QualityProbes::on_flow_data(FlowId id, base::BytesView data) {
 }
 
 void QualityProbes::on_flow_ended(FlowId id, FlowEnd end, const std::string& text) {
-  const At round = find(id);
+  const auto round = find(id);
   if (round != rounds_.end()) answer(round, end, text);
 }
 

@@ -39,7 +39,7 @@ class QualityProbes final : public session::FlowHandler {
  private:
   struct Probe {
     base::Time sent;
-    session::PathKind via;
+    session::PathKind via = session::PathKind::relay;
     std::optional<base::Duration> round_trip;
   };
   struct Round {

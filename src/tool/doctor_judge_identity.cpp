@@ -179,10 +179,11 @@ void judge_node(const DoctorFacts& facts, const policy::Policy& policy,
         serves ? policy.may_serve(node, service) : policy.may_reach(node, service);
     if (decision.allowed) continue;
     all = false;
-    out.push_back(problem("policy",
-                          who + (serves ? " may not serve " : " may not reach ") + service + " (" +
-                              decision.rule + ")",
-                          block + " that name both"));
+    std::string text = who;
+    text += serves ? " may not serve " : " may not reach ";
+    text += service;
+    text += " (" + decision.rule + ")";
+    out.push_back(problem("policy", text, block + " that name both"));
   }
   if (!all) return;
   out.push_back(ok("policy", who + (serves ? " may serve " : " may reach ") + listed(allowed)));
