@@ -13,7 +13,8 @@
 
 namespace ztna::config {
 
-// --cert-dir, --cert, --key, --ca; with `p2p_names` the aliases --p2p-cert and --p2p-key.
+// --cert-dir, --cert, --key, --ca; of a `node` (no Intermediate) also the aliases --p2p-cert and
+// --p2p-key, and --public-roots.
 void add_identity(Table& table, std::string& directory, IdentityFiles& files, bool node);
 void add_policy(Table& table, std::string& policy);
 void add_intermediates(Table& table, std::vector<base::HostPort>& intermediates);

@@ -3,10 +3,8 @@
 import hashlib
 import subprocess
 
-import pytest
-
 from backends import need, nginx, random_file
-from netns import Net, run
+from netns import run
 from ztna import forward_port, wait_for, wait_service
 
 PORT = 4433
@@ -25,13 +23,6 @@ table ip home {
 }
 """
 PRESERVING, SYMMETRIC = "", "random,fully-random"
-
-
-@pytest.fixture
-def net():
-    net = Net()
-    yield net
-    net.close()
 
 
 def put_behind_nat(net, name: str, kind: str):

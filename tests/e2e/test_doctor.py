@@ -12,7 +12,6 @@ import time
 import pytest
 
 from backends import need, nginx
-from netns import Net
 from test_direct import PRESERVING, put_behind_nat
 from test_identity import from_now, sign
 from ztna import BIN, TRUST_DOMAIN, free_port, wait_service
@@ -65,13 +64,6 @@ def not_well(findings: list[dict]) -> list[dict]:
 
 def problems(findings: list[dict]) -> set[str]:
     return {f["check"] for f in findings if f["status"] == "problem"}
-
-
-@pytest.fixture
-def net():
-    net = Net()
-    yield net
-    net.close()
 
 
 @pytest.fixture

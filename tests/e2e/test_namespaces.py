@@ -7,7 +7,6 @@ import subprocess
 import pytest
 
 from backends import need, nginx, random_file
-from netns import Net
 from ztna import forward_port, wait_for, wait_service
 
 MARKER = b"The quick brown fox and the secret of the lazy dog."
@@ -42,13 +41,6 @@ for size in map(int, sys.argv[2:]):
             pass
     print(size, good)
 """
-
-
-@pytest.fixture
-def net():
-    net = Net()
-    yield net
-    net.close()
 
 
 @pytest.fixture

@@ -7,19 +7,11 @@ import subprocess
 import pytest
 
 from backends import need
-from netns import Net
 from test_direct import PRESERVING, SYMMETRIC, put_behind_nat
 from ztna import BIN
 
 PORT, OTHER_PORT = 4433, 4435
 SECOND = "10.77.2.9"  # a second address of the Intermediate
-
-
-@pytest.fixture
-def net():
-    net = Net()
-    yield net
-    net.close()
 
 
 def start_intermediate(world, net, two_addresses: bool = True):

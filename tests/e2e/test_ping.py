@@ -5,32 +5,8 @@ import re
 import signal
 import subprocess
 
-import pytest
-
-from backends import nginx
-from netns import Net
 from test_direct import PRESERVING, SYMMETRIC, put_behind_nat, start
-from ztna import BIN, wait_service
-
-
-@pytest.fixture
-def net():
-    net = Net()
-    yield net
-    net.close()
-
-
-@pytest.fixture
-def local(world):
-    """An Agent and a Connector on this machine."""
-    world.allow({"alice": ["web"], "bob": ["web", "payroll"]})
-    world.intermediate()
-    _, port, _ = nginx(world)
-    world.home = world.connector("home", {name: f"tcp://127.0.0.1:{port}"
-                                          for name in ("web", "payroll")})
-    world.alice = world.agent("alice")
-    wait_service(world.alice, "web")
-    return world
+from ztna import BIN
 
 
 def ping(world, *args: str) -> subprocess.CompletedProcess:

@@ -5,7 +5,6 @@ import subprocess
 
 import pytest
 
-from netns import Net
 from test_direct import PRESERVING, SYMMETRIC, download, finish, put_behind_nat, start, wait_path
 from ztna import wait_for
 
@@ -14,13 +13,6 @@ PROVE = """
 agents = ["alice"]
 services = ["web"]
 """
-
-
-@pytest.fixture
-def net():
-    net = Net()
-    yield net
-    net.close()
 
 
 def allow_proofs(world):

@@ -4,32 +4,8 @@ import json
 import subprocess
 import xml.etree.ElementTree
 
-import pytest
-
-from backends import need, nginx
-from netns import Net
+from backends import need
 from test_direct import PRESERVING, put_behind_nat, start
-from ztna import wait_service
-
-
-@pytest.fixture
-def net():
-    net = Net()
-    yield net
-    net.close()
-
-
-@pytest.fixture
-def local(world):
-    """An Agent and a Connector on this machine."""
-    world.allow({"alice": ["web"], "bob": ["web", "payroll"]})
-    world.intermediate()
-    _, port, _ = nginx(world)
-    world.home = world.connector("home", {name: f"tcp://127.0.0.1:{port}"
-                                          for name in ("web", "payroll")})
-    world.alice = world.agent("alice")
-    wait_service(world.alice, "web")
-    return world
 
 
 def quality(world, *args: str) -> subprocess.CompletedProcess:
