@@ -22,6 +22,7 @@
 #include "tool/quickstart_page.hpp"
 #include "tool/relay_command.hpp"
 #include "tool/status_command.hpp"
+#include "tool/validate_command.hpp"
 
 namespace ztna::tool {
 namespace {
@@ -38,6 +39,7 @@ constexpr const char* examples =
     "  ztna quality quake                              ping, jitter and loss, and a grade\n"
     "  ztna netcheck --intermediate relay.example.org  what this network allows\n"
     "  ztna doctor --env /etc/ztna/agent.env           what is wrong here, and what to do\n"
+    "  ztna validate --env deploy/env/home.env         is the whole deployment what it should be\n"
     "\n"
     "Each command explains itself: ztna COMMAND --help. The daemons are intermediate-server,\n"
     "app-connector and ztna-agent.";
@@ -79,13 +81,15 @@ void add_commands(CLI::App& root, Context& context) {
   add_relay_command(root, context);
   add_netcheck_command(root, context);
   add_doctor_command(root, context);
+  add_validate_command(root, context);
   add_ca_command(root, context);
   add_policy_command(root, context);
   add_serve_page_command(root, context);
-  static constexpr std::array<std::pair<const char*, const char*>, 11> groups = {
+  static constexpr std::array<std::pair<const char*, const char*>, 12> groups = {
       {{"quickstart", "Begin"},
        {"lab", "Begin"},
        {"doctor", "Begin"},
+       {"validate", "Begin"},
        {"status", "Running daemons"},
        {"ping", "Running daemons"},
        {"prove", "Running daemons"},

@@ -12,6 +12,9 @@ namespace {
 
 using base::ErrorCode;
 
+// The Agent itself gives up within this time.
+constexpr base::Duration agent_patience = std::chrono::seconds(40);
+
 // What a daemon answers is a line or a document; only the first line of a refusal is for people.
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
@@ -41,6 +44,20 @@ base::Result<std::string> ask_daemon(const ControlRequest& request) {
   return base::fail(unknown ? ErrorCode::not_found : ErrorCode::invalid_argument,
                     "the daemon answers " + std::to_string(answer->status), request.socket,
                     first_line(answer->body));
+}
+
+base::Result<std::string> ask_agent(const std::string& socket, const std::string& method,
+                                    const std::string& target, const std::string& able_to) {
+  ControlRequest request;
+  request.socket = socket;
+  request.method = method;
+  request.target = target;
+  request.timeout = agent_patience;
+  auto answer = ask_daemon(request);
+  if (answer || answer.error().code != ErrorCode::not_found) return answer;
+  base::Error error = answer.error();
+  error.what = "this daemon is no Agent that can " + able_to;
+  return tl::unexpected(std::move(error));
 }
 
 base::Result<std::string> default_control_socket(const std::string& role) {

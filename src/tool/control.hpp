@@ -21,6 +21,14 @@ struct ControlRequest {
 // `invalid_argument` when it refuses, in its own words, `not_found` when it knows no such target.
 [[nodiscard]] base::Result<std::string> ask_daemon(const ControlRequest& request);
 
+// A question to an Agent that may have to open a session first: it gets the time for an uplink, a
+// relay, a direct path and an answer. `able_to`: what the target is for, for a daemon that does not
+// know it ("ping").
+[[nodiscard]] base::Result<std::string> ask_agent(const std::string& socket,
+                                                  const std::string& method,
+                                                  const std::string& target,
+                                                  const std::string& able_to);
+
 // Where a daemon of `role` listens on this machine by default: the first of the usual sockets that
 // exists, each looked for in its folder and in the role's own below that. Else `not_found`, saying
 // where it was looked for.

@@ -15,7 +15,7 @@ using identity::Period;
 using identity::Role;
 
 std::string octal(unsigned mode) {
-  std::array<char, 8> text{};
+  std::array<char, 16> text{};
   std::snprintf(text.data(), text.size(), "%04o", mode);
   return text.data();
 }

@@ -2,7 +2,6 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <fstream>
 #include <memory>
 #include <ostream>
 
@@ -10,6 +9,7 @@
 #include "tool/control.hpp"
 #include "tool/netcheck_run.hpp"
 #include "tool/netcheck_view.hpp"
+#include "tool/record_file.hpp"
 #include "tool/status_json.hpp"
 
 namespace ztna::tool {
@@ -60,14 +60,6 @@ base::Result<std::vector<base::HostPort>> parse_hosts(const std::vector<std::str
   return hosts;
 }
 
-base::Status append(const std::string& path, const std::string& section) {
-  const bool begins = std::ifstream(path).peek() == std::ifstream::traits_type::eof();
-  std::ofstream file(path, std::ios::app);
-  file << (begins ? "# NAT classification\n" : "") << section << std::flush;
-  if (file) return {};
-  return base::fail(ErrorCode::permission_denied, "cannot be written", path);
-}
-
 // What to do when nothing answered.
 std::string advice(const NetcheckResult& result) {
   if (!result.unknown_hosts.empty() && result.v4.servers.empty() && result.v6.servers.empty()) {
@@ -101,7 +93,9 @@ base::Status run(const NetcheckOptions& options, Context& context) {
   context.out << (options.json ? netcheck_json(*result) : netcheck_text(*result)) << std::flush;
   if (!options.record.empty()) {
     const NetcheckRecord record{options.name, options.router, context.now};
-    if (auto done = append(options.record, netcheck_record(*result, record)); !done) return done;
+    const auto done =
+        append_section(options.record, "NAT classification", netcheck_record(*result, record));
+    if (!done) return done;
     context.err << "appended to " << logging::escaped(options.record) << "\n";
   }
   if (!result->udp()) return base::fail(ErrorCode::unavailable, advice(*result));

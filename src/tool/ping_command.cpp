@@ -13,9 +13,6 @@
 namespace ztna::tool {
 namespace {
 
-using namespace std::chrono_literals;
-using base::ErrorCode;
-
 struct PingOptions {
   std::string service, control;
   std::uint64_t count = 0;  // 0: not given
@@ -26,20 +23,13 @@ struct PingOptions {
 // Without a count, --until-direct asks so often: longer than the first rounds of checks and their
 // retries after 5 and 15 s take.
 constexpr std::uint64_t until_direct_count = 45;
-// The Agent itself gives up within this time: an uplink, a relay, a direct path, an answer.
-constexpr base::Duration patience = 40s;
 
 base::Result<PingAnswer> ask(const PingOptions& options, const std::string& socket,
                              std::uint64_t seq) {
-  ControlRequest request;
-  request.socket = socket;
-  request.target = "/v1/ping?service=" + io::url_encode(options.service);
-  request.timeout = patience;
-  const auto answer = ask_daemon(request);
-  if (answer) return read_ping(seq, *answer);
-  base::Error error = answer.error();
-  if (error.code == ErrorCode::not_found) error.what = "this daemon is no Agent that can ping";
-  return tl::unexpected(std::move(error));
+  const auto answer =
+      ask_agent(socket, "GET", "/v1/ping?service=" + io::url_encode(options.service), "ping");
+  if (!answer) return tl::unexpected(answer.error());
+  return read_ping(seq, *answer);
 }
 
 base::Status run(const PingOptions& options, Context& context) {

@@ -19,7 +19,6 @@
 namespace ztna::tool {
 namespace {
 
-using namespace std::chrono_literals;
 using base::ErrorCode;
 
 struct ProveOptions {
@@ -27,29 +26,6 @@ struct ProveOptions {
   std::uint64_t packets = 20;
   bool json = false;
 };
-
-// The Agent itself gives up within this time: an uplink, a relay, a direct path, an answer.
-constexpr base::Duration patience = 40s;
-
-std::string make_nonce(base::Random& random) {
-  std::array<std::uint8_t, 8> octets{};
-  random.fill(octets);
-  return base::to_hex(octets);
-}
-
-base::Result<std::string> ask_agent(const std::string& socket, const std::string& method,
-                                    const std::string& target) {
-  ControlRequest request;
-  request.socket = socket;
-  request.method = method;
-  request.target = target;
-  request.timeout = patience;
-  auto answer = ask_daemon(request);
-  if (answer || answer.error().code != ErrorCode::not_found) return answer;
-  base::Error error = answer.error();
-  error.what = "this daemon is no Agent that can prove";
-  return tl::unexpected(std::move(error));
-}
 
 base::Status show(const ProveOptions& options, const proof::Report& report,
                   const identity::Roots* roots, const std::string& checked_by, Context& context) {
@@ -66,12 +42,12 @@ base::Status prove(const ProveOptions& options, Context& context) {
   if (!socket) return tl::unexpected(socket.error());
   ProveWorld world;
   world.ask = [&](const std::string& method, const std::string& target) {
-    return ask_agent(*socket, method, target);
+    return ask_agent(*socket, method, target, "prove");
   };
   world.now = [] { return io::Loop::now(); };
   world.pause = [](base::Duration time) { std::this_thread::sleep_for(time); };
   world.progress = [&](const std::string& line) { context.err << "==> " << line << "\n"; };
-  const ProvePlan plan{options.service, make_nonce(context.random), options.packets};
+  const ProvePlan plan{options.service, make_proof_nonce(context.random), options.packets};
   const auto report = run_prove(world, plan);
   if (!report) return tl::unexpected(report.error());
   for (const std::string& failure : report->failures) {

@@ -1,6 +1,7 @@
 #include "tool/prove_run.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "io/http_client.hpp"
 #include "proof/lease.hpp"
@@ -271,6 +272,12 @@ class Run {
 };
 
 }  // namespace
+
+std::string make_proof_nonce(base::Random& random) {
+  std::array<std::uint8_t, 8> octets{};
+  random.fill(octets);
+  return base::to_hex(octets);
+}
 
 base::Result<proof::Report> run_prove(const ProveWorld& world, const ProvePlan& plan) {
   return Run(world, plan).go();

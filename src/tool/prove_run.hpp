@@ -6,6 +6,7 @@
 #include <functional>
 #include <string>
 
+#include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/time.hpp"
 #include "proof/report.hpp"
@@ -21,6 +22,9 @@ struct ProveWorld {
   std::function<void(base::Duration)> pause;
   std::function<void(const std::string&)> progress;  // one line for people
 };
+
+// What ties the statements of one run together.
+[[nodiscard]] std::string make_proof_nonce(base::Random& random);
 
 struct ProvePlan {
   std::string service;

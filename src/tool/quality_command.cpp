@@ -1,22 +1,21 @@
 #include "tool/quality_command.hpp"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <memory>
 #include <ostream>
 
-#include "io/http_client.hpp"
+#include "io/loop.hpp"
 #include "tool/control.hpp"
 #include "tool/interrupt.hpp"
+#include "tool/quality_run.hpp"
 #include "tool/quality_view.hpp"
 
 namespace ztna::tool {
 namespace {
 
 using base::ErrorCode;
-using Clock = std::chrono::steady_clock;
 
 struct QualityOptions {
   std::string service, control, svg, at_least;
@@ -24,68 +23,31 @@ struct QualityOptions {
   bool watch = false, json = false;
 };
 
-// A session may have to be opened first: an uplink, a relay, a direct path.
-constexpr base::Duration patience = std::chrono::seconds(40);
-// Rounds that bring nothing, one after the other, before it gives up.
-constexpr int failures_are_enough = 5;
-constexpr double lost_after_ms = 1000;
-
-double ms_since(Clock::time_point begin) {
-  return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
-}
-
-base::Result<QualityRound> ask(const QualityOptions& options, const std::string& socket) {
-  ControlRequest request;
-  request.socket = socket;
-  request.target = "/v1/quality?service=" + io::url_encode(options.service) +
-                   "&count=" + std::to_string(options.rate) +
-                   "&interval_ms=" + std::to_string(1000 / options.rate) +
-                   "&size=" + std::to_string(options.size);
-  request.timeout = patience;
-  const auto answer = ask_daemon(request);
-  if (answer) return read_quality(*answer);
-  base::Error error = answer.error();
-  if (error.code == ErrorCode::not_found) error.what = "this daemon is no Agent that can do that";
-  return tl::unexpected(std::move(error));
-}
-
-// When its first datagram left, told from when the last one was over.
-void place(QualityRound& round, double now_ms) {
-  double over = 0;
-  for (const QualitySample& sample : round.samples) {
-    over = std::max(over, sample.at_ms + sample.rtt_ms.value_or(lost_after_ms));
-  }
-  for (QualitySample& sample : round.samples) sample.at_ms += std::max(now_ms - over, 0.0);
-}
-
 base::Status measure(const QualityOptions& options, const std::string& socket, Quality& quality,
                      Context& context) {
   const Interruptible guard;
-  std::optional<Clock::time_point> begin;
-  int failures = 0;
-  for (unsigned second = 1; options.watch || second <= options.seconds; ++second) {
-    if (Interruptible::interrupted() || !context.out) break;
-    const Clock::time_point asked = Clock::now();
-    auto round = ask(options, socket);
-    if (!round) return tl::unexpected(round.error());
-    if (!begin) begin = asked;
-    place(*round, ms_since(*begin));
-    if (!round->connector.empty()) quality.connector = round->connector;
-    quality.samples.insert(quality.samples.end(), round->samples.begin(), round->samples.end());
-    failures = round->failure.empty() ? 0 : failures + 1;
-    if (round->final || failures == failures_are_enough) {
-      return base::fail(ErrorCode::unavailable, round->failure, options.service);
-    }
-    if (!options.json) {
-      context.err << second << " s  "
-                  << (round->failure.empty() ? quality_line(round->samples)
-                                             : "no answer: " + round->failure)
-                  << "\n"
-                  << std::flush;
-    }
-    if (!round->failure.empty()) Interruptible::pause(asked + std::chrono::seconds(1));
-  }
-  return {};
+  unsigned rounds = 0;
+  QualityWorld world;
+  world.ask = [&](const std::string& target) {
+    return ask_agent(socket, "GET", target, "do that");
+  };
+  world.now = [] { return io::Loop::now(); };
+  world.pause = [](base::Duration time) {
+    Interruptible::pause(std::chrono::steady_clock::now() + time);
+  };
+  world.enough = [&] {
+    const bool all = !options.watch && rounds++ == options.seconds;
+    return all || Interruptible::interrupted() || !context.out;
+  };
+  world.on_round = [&](unsigned second, const QualityRound& round) {
+    if (options.json) return;
+    context.err << second << " s  "
+                << (round.failure.empty() ? quality_line(round.samples)
+                                          : "no answer: " + round.failure)
+                << "\n"
+                << std::flush;
+  };
+  return measure_quality(world, quality);
 }
 
 base::Status run(const QualityOptions& options, Context& context) {
