@@ -35,7 +35,7 @@ std::string name_of(const std::string& spiffe_uri) {
   return spiffe_uri.substr(spiffe_uri.rfind('/') + 1);
 }
 
-// Networks that the Internet does not route: RFC 1918, RFC 6598, RFC 4193, and this machine's own.
+// What the Internet does not route: RFC 1918, 6598, 4193 and 2544, and what never leaves a link.
 bool is_private(const base::Address& address) {
   if (address.is_loopback() || address.is_link_local() || nat::is_shared_address(address)) {
     return true;
@@ -43,7 +43,7 @@ bool is_private(const base::Address& address) {
   const auto octets = address.octets();
   if (!address.is_v4()) return (octets[0] & 0xfeU) == 0xfcU;
   return octets[0] == 10 || (octets[0] == 172 && (octets[1] & 0xf0U) == 16) ||
-         (octets[0] == 192 && octets[1] == 168);
+         (octets[0] == 192 && octets[1] == 168) || (octets[0] == 198 && (octets[1] & 0xfeU) == 18);
 }
 
 class Judge {
@@ -121,8 +121,9 @@ class Judge {
     }
     const base::Address& server = *family->report.primary;
     if (!is_private(server)) return met(server.to_string() + " answers by UDP");
-    return open(server.to_string() + " answers by UDP, but that is an address of a private network",
-                "on the Internet it must be a public one");
+    return open(
+        server.to_string() + " answers by UDP, but the Internet does not route that address",
+        "on the Internet it must be a public one");
   }
 
   [[nodiscard]] Judged connector() const {
@@ -240,7 +241,9 @@ class Judge {
         });
     if (same_nat) return met("its packets come from " + peer->ip() + ", this NAT's own address");
     if (is_private(*peer)) {
-      return open("its packets come from " + peer->ip() + ", an address of a private network", ask);
+      return open(
+          "its packets come from " + peer->ip() + ", an address that the Internet does not route",
+          ask);
     }
     return open("its packets come from " + peer->to_string(), ask);
   }

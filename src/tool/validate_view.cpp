@@ -6,7 +6,6 @@
 #include "base/rfc3339.hpp"
 #include "logging/format.hpp"
 #include "tool/status_json.hpp"
-#include "tool/text_table.hpp"
 
 namespace ztna::tool {
 namespace {
@@ -50,18 +49,13 @@ std::string cell(const std::string& text) {
 
 std::string criteria_text(const std::vector<Criterion>& criteria) {
   std::string text, part;
-  std::vector<std::vector<std::string>> rows;
-  const auto flush = [&] {
-    if (!rows.empty()) text += (text.empty() ? "" : "\n") + part + "\n" + text_table("  ", rows);
-    rows.clear();
-  };
   for (const Criterion& each : criteria) {
-    if (each.part != part) flush();
+    if (each.part != part) text += (text.empty() ? "" : "\n") + each.part + "\n";
     part = each.part;
-    rows.push_back({mark(each.standing), each.text, logging::escaped(each.evidence)});
-    if (!each.todo.empty()) rows.push_back({"", "", "-> " + logging::escaped(each.todo)});
+    text += "  " + mark(each.standing) + " " + each.text + "\n      " +
+            logging::escaped(each.evidence) + "\n";
+    if (!each.todo.empty()) text += "      -> " + logging::escaped(each.todo) + "\n";
   }
-  flush();
   return text + "\n[x] met, [ ] not met, [?] open: " + sum(criteria) + "\n";
 }
 

@@ -9,7 +9,7 @@
 
 namespace ztna::tool {
 
-// A line a criterion, what to do below it, and the sum.
+// Each criterion with its evidence and what to do below it, and the sum.
 [[nodiscard]] std::string criteria_text(const std::vector<Criterion>& criteria);
 // {"criteria": [{"part", "text", "standing", "evidence", "todo"}], "met", "not_met", "open"}
 [[nodiscard]] std::string criteria_json(const std::vector<Criterion>& criteria);

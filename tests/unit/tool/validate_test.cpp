@@ -141,7 +141,7 @@ TEST(Validate, DoctorsFirstProblemIsShownWithWhatToDo) {
 
 TEST(Validate, APrivateAddressOfTheIntermediateIsOpen) {
   for (const char* address : {"10.1.2.3:4433", "172.31.0.1:4433", "192.168.0.1:4433",
-                              "100.64.0.1:4433", "127.0.0.1:4433"}) {
+                              "100.64.0.1:4433", "198.19.0.1:4433", "127.0.0.1:4433"}) {
     ValidateFacts facts = healthy();
     facts.network->v4.report.primary = at(address);
     EXPECT_EQ(find(facts, "Intermediate runs").standing, Standing::open) << address;
@@ -276,13 +276,16 @@ TEST(ValidateView, CountsAndMarks) {
       {"Game", "c", Standing::open, "unknown", "look"}};
   EXPECT_EQ(criteria_text(criteria),
             "Relay\n"
-            "  [x]  a  seen | so\n"
-            "  [ ]  b  not\\nseen\n"
-            "          -> do this\n"
+            "  [x] a\n"
+            "      seen | so\n"
+            "  [ ] b\n"
+            "      not\\nseen\n"
+            "      -> do this\n"
             "\n"
             "Game\n"
-            "  [?]  c  unknown\n"
-            "          -> look\n"
+            "  [?] c\n"
+            "      unknown\n"
+            "      -> look\n"
             "\n"
             "[x] met, [ ] not met, [?] open: 1 met, 1 not met, 1 open\n");
   const Json json = Json::parse(criteria_json(criteria));
