@@ -23,6 +23,10 @@ void add_rows(Table& table, IntermediateOptions& options) {
                             "kind of NAT they are behind; another IP and port is best.");
   table.choice<bool>("relay", options.relay, {{"on", true}, {"off", false}},
                      "With off, sessions are introduced but no traffic of users is relayed.");
+  table.octets(
+      "quic-lb-server-id", options.quic_lb_server_id,
+      "Behind a load balancer that reads QUIC connection ids: the 8 octets by which it knows "
+      "this machine, another one for each.");
   table.group("Limits");
   table.number<std::uint32_t>("max-uplinks", options.max_uplinks, 1, 10'000'000,
                               "Connected nodes at most; more are refused.");

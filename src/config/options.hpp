@@ -2,6 +2,7 @@
 // option tables read them for --help and --print-config. Plain data; no thread rules.
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -41,6 +42,9 @@ struct IntermediateOptions {
   std::vector<base::Address> listen;      // at least one
   std::vector<base::Address> alt_listen;  // further addresses that answer STUN
   bool relay = true;
+  // In its connection ids, for a load balancer that reads them (draft-ietf-quic-load-balancers,
+  // plaintext); none: all random.
+  std::optional<std::array<std::uint8_t, 8>> quic_lb_server_id;
   std::uint32_t max_uplinks = 20000;
   std::uint32_t max_uplinks_per_identity = 16;
   std::uint32_t max_sessions_per_uplink = 1024;

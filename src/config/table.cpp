@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/bytes.hpp"
 #include "config/values.hpp"
 
 namespace ztna::config {
@@ -93,6 +94,25 @@ Option& Table::optional_address(std::string name, std::optional<base::Address>& 
     return {};
   };
   return add(std::move(name), Kind::text, "ADDR:PORT|off", {into ? into->to_string() : "off"},
+             std::move(set), std::move(help));
+}
+
+Option& Table::octets(std::string name, std::optional<std::array<std::uint8_t, 8>>& into,
+                      std::string help) {
+  auto set = [&into](const std::string& text) -> base::Status {
+    into.reset();
+    if (text == "none") return {};
+    std::array<std::uint8_t, 8> octets{};
+    if (!base::from_hex(std::string_view(text).substr(text.starts_with("0x") ? 2 : 0), octets)) {
+      return base::fail(base::ErrorCode::invalid_argument,
+                        in_quotes(text) +
+                            " is not 16 hexadecimal digits, expected 8 octets such "
+                            "as 0x00000000000000a1, or none");
+    }
+    into = octets;
+    return {};
+  };
+  return add(std::move(name), Kind::text, "HEX|none", {into ? base::to_hex(*into) : "none"},
              std::move(set), std::move(help));
 }
 

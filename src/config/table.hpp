@@ -3,6 +3,7 @@
 // field's value when the row is made is the default.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -70,6 +71,9 @@ class Table {
   Option& optional_address(std::string name, std::optional<base::Address>& into, std::string help);
   // An IP address without a port, or "any".
   Option& ip_or_any(std::string name, std::optional<base::Address>& into, std::string help);
+  // Eight octets in hexadecimal, 0x before them or not, or "none".
+  Option& octets(std::string name, std::optional<std::array<std::uint8_t, 8>>& into,
+                 std::string help);
   // `parse` takes one element; T has to_string().
   template <class T>
   Option& list(std::string name, std::string meta, std::vector<T>& into,

@@ -62,6 +62,7 @@ base::Result<std::unique_ptr<Shell>> Shell::create(daemon::Frame& frame,
   config.version = version;
   config.listen = shell->listen_;
   config.relay = options.relay;
+  config.cid_layout.server_id = options.quic_lb_server_id;
   config.max_uplinks_per_identity = options.max_uplinks_per_identity;
   config.admission.max_uplinks = options.max_uplinks;
   config.admission.retry_threshold = options.retry_threshold;

@@ -108,6 +108,7 @@ FLAGS = [
     case(INTERMEDIATE, ["--health", '"localhost"', "ADDR:PORT", "off"], health="localhost:1"),
     case(INTERMEDIATE, ["--health", "192.0.2.1:0", "no such address"], health="192.0.2.1:0"),
     case(INTERMEDIATE, ["--relay", '"maybe"', "on|off"], relay="maybe"),
+    case(INTERMEDIATE, ["--quic-lb-server-id", '"0xa1"', "16 hexadecimal digits"], quic_lb_server_id="0xa1"),
     case(INTERMEDIATE, ["--max-uplinks", '"0"', "1 to 10000000"], max_uplinks="0"),
     case(INTERMEDIATE, ["--max-uplinks", '"many"', "1 to 10000000"], max_uplinks="many"),
     case(INTERMEDIATE, ["--max-sessions-per-uplink", '"-1"', "1 to 1000000"], max_sessions_per_uplink="-1"),
