@@ -89,7 +89,11 @@ json session_report(const Session& session, base::Time now) {
     report["path_reason"] =
         session.switches().empty() ? "start" : session::to_string(session.switches().back().reason);
   }
-  if (session.prober() != nullptr) report["direct"] = pairs_report(*session.prober(), now);
+  if (const nat::Prober* const prober = session.prober()) {
+    report["direct"] = pairs_report(*prober, now);
+    // Why not directly.
+    if (pair == nullptr) report["obstacle"] = nat::to_string(prober->obstacle(now));
+  }
   return report;
 }
 

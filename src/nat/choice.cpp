@@ -9,6 +9,8 @@ using namespace std::chrono_literals;
 
 constexpr double loss_margin = 0.1;  // less cannot be told from chance by a dozen checks
 
+constexpr double sustained_margin = 0.15;
+
 }  // namespace
 
 base::Duration hysteresis(base::Duration rtt) { return std::max<base::Duration>(5ms, rtt / 5); }
@@ -16,6 +18,10 @@ base::Duration hysteresis(base::Duration rtt) { return std::max<base::Duration>(
 bool direct_is_better(const PathQuality& relay, const PathQuality& direct) {
   if (direct.loss > relay.loss + loss_margin) return false;
   return direct.rtt <= relay.rtt + hysteresis(relay.rtt);
+}
+
+bool relay_is_better(const PathQuality& direct, const PathQuality& relay) {
+  return direct.loss > relay.loss + sustained_margin;
 }
 
 bool clearly_better(const PathQuality& current, const PathQuality& other) {

@@ -16,6 +16,10 @@ struct PathQuality {
 // From the relay to a direct path: direct wins ties.
 [[nodiscard]] bool direct_is_better(const PathQuality& relay, const PathQuality& direct);
 
+// Back from a direct path to the relay, where both answer: only for loss, and only for much more of
+// it. A slower direct path that was good enough to move to stays.
+[[nodiscard]] bool relay_is_better(const PathQuality& direct, const PathQuality& relay);
+
 // From one direct path to another: only for a clear gain.
 [[nodiscard]] bool clearly_better(const PathQuality& current, const PathQuality& other);
 

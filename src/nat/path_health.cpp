@@ -8,7 +8,7 @@ namespace ztna::nat {
 namespace {
 
 constexpr std::size_t max_flights = 32;  // 3 s of heartbeats 150 ms apart, and some more
-constexpr double loss_gain = 0.1;        // of the moving average
+constexpr double loss_gain = 0.05;       // of the moving average: 3 s of active heartbeats
 
 }  // namespace
 
@@ -26,7 +26,10 @@ bool PathHealth::answered(const wire::stun::TransactionId& transaction, base::Ti
   flights_.erase(found);
   const base::Duration sample = now - flight.at;
   rtt_ = proven() ? (7 * rtt_ + sample) / 8 : sample;
-  if (flight.heartbeat && !flight.missed) loss_ *= 1 - loss_gain;
+  if (flight.heartbeat) {
+    // What had been counted as lost was late.
+    loss_ = flight.missed ? std::max(0.0, loss_ - loss_gain) : loss_ * (1 - loss_gain);
+  }
   last_answer_ = now;
   missed_small_ = 0;
   if (flight.large) missed_large_ = 0;
@@ -35,7 +38,11 @@ bool PathHealth::answered(const wire::stun::TransactionId& transaction, base::Ti
 
 base::Time PathHealth::overdue_at(const Flight& flight) const {
   if (flight.missed || !flight.heartbeat) return flight.at + timeouts::answer_patience;
-  return flight.at + 2 * rtt_ + timeouts::answer_slack;
+  return flight.at + patience();
+}
+
+base::Duration PathHealth::patience() const {
+  return 2 * std::max(rtt_, expected_rtt_) + timeouts::answer_slack;
 }
 
 void PathHealth::expire(base::Time now) {
@@ -58,6 +65,7 @@ base::Time PathHealth::next_deadline() const {
 
 void PathHealth::restart() {
   flights_.clear();
+  expected_rtt_ = {};
   missed_small_ = missed_large_ = 0;
 }
 

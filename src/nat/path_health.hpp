@@ -18,6 +18,9 @@ class PathHealth {
             base::Time now);
   // An answer. False: to none of our checks, or too late to matter.
   [[nodiscard]] bool answered(const wire::stun::TransactionId& transaction, base::Time now);
+  // What packets of the session take now: a queue that has just filled makes answers late, and late
+  // ones are not missed.
+  void expect_round_trip(base::Duration rtt) { expected_rtt_ = rtt; }
   // Counts what has been missed by now.
   void expire(base::Time now);
   // When the next check in flight will be missed.
@@ -26,6 +29,8 @@ class PathHealth {
   void restart();
   // What was lost while it was in use says nothing about a path that is tried again much later.
   void forget_loss();
+  // How long an answer may take that is not missed.
+  [[nodiscard]] base::Duration patience() const;
   // It has to prove itself anew.
   void forget();
 
@@ -46,7 +51,7 @@ class PathHealth {
 
   std::vector<Flight> flights_;
   base::Time last_answer_{}, last_sent_{};
-  base::Duration rtt_{};
+  base::Duration rtt_{}, expected_rtt_{};
   double loss_ = 0;
   int missed_small_ = 0, missed_large_ = 0;
 };

@@ -43,11 +43,13 @@ std::optional<base::SocketId> Prober::socket_for(const base::Address& remote) co
 Pair* Prober::add_pair(base::SocketId socket, const base::Address& remote, CandidateKind kind) {
   if (Pair* const known = find(socket, remote)) return known;
   if (pairs_.size() >= max_pairs) {
-    const auto unused = std::ranges::find_if(pairs_, [this](const Pair& pair) {
-      return !pair.health.proven() && pair.id != used_ && pair.next_check == base::never;
+    // The one that was silent for longest, of those that nobody has named. There always is one:
+    // peers name at most half as many.
+    const auto silent = std::ranges::min_element(pairs_, {}, [this](const Pair& pair) {
+      return pair.id == used_ || is_candidate(pair) ? base::never : pair.last_heard;
     });
-    if (unused == pairs_.end()) return nullptr;
-    pairs_.erase(unused);
+    if (silent->id == used_ || is_candidate(*silent)) return nullptr;
+    pairs_.erase(silent);
   }
   Pair pair;
   pair.id = ++last_pair_;
@@ -56,6 +58,10 @@ Pair* Prober::add_pair(base::SocketId socket, const base::Address& remote, Candi
   pair.kind = kind;
   pairs_.push_back(std::move(pair));
   return &pairs_.back();
+}
+
+bool Prober::is_candidate(const Pair& pair) const {
+  return std::ranges::find(remote_, pair.remote, &Candidate::address) != remote_.end();
 }
 
 Pair* Prober::find(base::SocketId socket, const base::Address& remote) {
@@ -111,11 +117,11 @@ void Prober::schedule_retry(base::Time now) {
   round_at_ = now + timeouts::retry[step];
 }
 
-void Prober::start_round(base::Time at) {
+bool Prober::start_round(base::Time at) {
   if (!config_.controlling) {
     // The peer says when, and whereto: without a limit it could have others flooded by us. An
     // honest one keeps to round_gap; the network may bring two of its requests closer together.
-    if (rounds_ > 0 && at < last_round_ + timeouts::round_gap / 2) return;
+    if (rounds_ > 0 && at < last_round_ + timeouts::round_gap / 2) return false;
     last_round_ = at;
     ++rounds_;
   }
@@ -123,17 +129,35 @@ void Prober::start_round(base::Time at) {
   opener_rung_ = 0;
   learnt_ = 0;
   const base::Duration ladder = timeouts::opener_gap * (opener_ttls.size() - 1);
-  const base::Time checks = at + ladder + timeouts::opener_lead +
-                            (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});
+  checks_at_ = at + ladder + timeouts::opener_lead +
+               (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});
+  const base::Duration wait = config_.controlling ? timeouts::confirm_patience : base::Duration{};
+  std::size_t addresses = 0, openers = 0;
   for (Pair& pair : pairs_) {
-    const bool wanted = pair.id != used_ && std::ranges::find(remote_, pair.remote,
-                                                              &Candidate::address) != remote_.end();
     pair.triggered = 0;
-    if (!wanted && pair.id != used_ && !pair.health.proven()) continue;
+    pair.opens = false;
+    if (pair.id != used_ && !is_candidate(pair) && !pair.health.proven()) continue;
     if (pair.id != used_) pair.health.forget_loss();
+    ++addresses;
+    pair.opens = !pair.health.proven() && ++openers <= timeouts::round_openers;
     pair.burst = 0;
     pair.extra_checks = 0;
-    pair.next_check = checks;
+    pair.next_check = checks_at_ + wait;
+  }
+  burst_stride_ = 1;
+  while (addresses * (timeouts::burst.size() / burst_stride_) > timeouts::round_checks &&
+         burst_stride_ < timeouts::burst.size() / 2) {
+    burst_stride_ *= 2;
+  }
+  return true;
+}
+
+void Prober::confirm_round(std::uint32_t round, base::Time now) {
+  if (!config_.controlling || round != rounds_ || checks_at_ == base::never) return;
+  const base::Time at = std::max(now, checks_at_);
+  checks_at_ = base::never;
+  for (Pair& pair : pairs_) {
+    if (pair.burst == 0) pair.next_check = std::min(pair.next_check, at);
   }
 }
 
@@ -162,6 +186,11 @@ void Prober::use(PairId id, base::Time now) {
   if (id == 0) refresh(now);
 }
 
+void Prober::note_round_trip(base::Duration rtt) {
+  const auto found = std::ranges::find(pairs_, used_, &Pair::id);
+  if (found != pairs_.end()) found->health.expect_round_trip(rtt);
+}
+
 void Prober::note_packet(PairId id, base::Time now) {
   const auto found = std::ranges::find(pairs_, id, &Pair::id);
   if (found != pairs_.end()) found->last_packet = now;
@@ -175,8 +204,7 @@ bool Prober::trusts(const Pair& pair, base::Time now) {
 bool Prober::looks_dead(const Pair& pair, base::Time now) {
   const int missed = pair.health.missed();
   if (missed >= missed_is_one_way) return true;
-  const bool heard =
-      now - pair.last_packet < 2 * pair.health.quality().rtt + timeouts::answer_slack;
+  const bool heard = now - pair.last_packet < pair.health.patience();
   return missed >= timeouts::missed_is_doubt && !heard;
 }
 
@@ -206,19 +234,19 @@ void Prober::doubt(base::Time now) {
   if (!config_.controlling && relay_available_) check_relay(now);
 }
 
-void Prober::hold(Pair& pair, base::Time now) {
-  const bool long_ago = now - pair.doubted_at > timeouts::hold_forget;
-  pair.hold = pair.hold == base::Duration{} || long_ago
-                  ? timeouts::hold_first
-                  : std::min(2 * pair.hold, timeouts::hold_max);
+void Prober::hold(Pair& pair, base::Time now, base::Duration at_least) {
+  const bool long_ago = now - pair.doubted_at > pair.hold + timeouts::hold_forget;
+  const base::Duration longer =
+      pair.hold == base::Duration{} || long_ago ? timeouts::hold_first : 2 * pair.hold;
+  pair.hold = std::min(std::max(longer, at_least), timeouts::hold_max);
   pair.doubted_at = now;
   pair.hold_until = now + pair.hold;
   pair.peer_proven = false;
 }
 
-void Prober::rest(PairId id, base::Time now) {
+void Prober::rest(PairId id, base::Time now, base::Duration at_least) {
   const auto found = std::ranges::find(pairs_, id, &Pair::id);
-  if (found != pairs_.end()) hold(*found, now);
+  if (found != pairs_.end()) hold(*found, now, at_least);
 }
 
 bool Prober::relay_alive() const {
@@ -409,7 +437,10 @@ base::Time Prober::relay_heartbeat_at(base::Time now) const {
     // Until the Agent has moved away it is told again and again.
     return doubtful_ || stalled_ ? relay_.last_sent() + timeouts::heartbeat_active : base::never;
   }
-  if (relay_.missed() > 0) return relay_.last_sent() + timeouts::heartbeat_active;
+  const Pair* const pair = used();
+  const bool compared =
+      pair != nullptr && active(now) && pair->health.quality().loss > timeouts::suspicious_loss;
+  if (relay_.missed() > 0 || compared) return relay_.last_sent() + timeouts::heartbeat_active;
   return relay_.last_sent() +
          (active(now) ? timeouts::relay_heartbeat_active : timeouts::relay_heartbeat_idle);
 }
@@ -422,16 +453,20 @@ void Prober::expire(base::Time now) {
     const std::uint8_t ttl = opener_ttls.at(opener_rung_++);
     openers_at_ = opener_rung_ < opener_ttls.size() ? now + timeouts::opener_gap : base::never;
     for (const Pair& pair : pairs_) {
-      if (pair.burst == 0 && !pair.health.proven()) send_opener(pair, ttl, now);
+      if (pair.burst == 0 && pair.opens && !pair.health.proven()) send_opener(pair, ttl, now);
     }
   }
+  forget_silent(now);
   for (Pair& pair : pairs_) {
     pair.health.expire(now);
     if (now >= pair.next_check) {
       send_check(pair, false, now);
-      ++pair.burst;
+      base::Duration gap{};
+      for (std::size_t i = 0; i < burst_stride_; ++i) {
+        if (++pair.burst < timeouts::burst.size()) gap += timeouts::burst.at(pair.burst);
+      }
       const bool more = pair.burst < timeouts::burst.size();
-      pair.next_check = more ? now + timeouts::burst.at(pair.burst) : base::never;
+      pair.next_check = more ? now + gap : base::never;
       if (!more) pair.burst = Pair::no_burst;
     }
     if (now >= heartbeat_at(pair, now)) send_check(pair, true, now);
@@ -439,6 +474,13 @@ void Prober::expire(base::Time now) {
   }
   relay_.expire(now);
   if (now >= relay_heartbeat_at(now)) check_relay(now);
+}
+
+// Who was silent for so long may be somebody else by now: no round asks there without reason.
+void Prober::forget_silent(base::Time now) {
+  for (Pair& pair : pairs_) {
+    if (pair.id != used_ && pair.health.proven() && !trusts(pair, now)) pair.health.forget();
+  }
 }
 
 base::Time Prober::next_deadline() const {
@@ -464,7 +506,7 @@ PairId Prober::better(base::Time now) const {
   const Pair* const current = used();
   PathQuality best = current != nullptr ? current->health.quality() : relay_.quality();
   // An unmeasured or silent relay is no reason to stay.
-  bool leave_relay = current == nullptr && (!relay_alive() || !relay_.proven());
+  bool leave_relay = current == nullptr && (prefer_direct_ || !relay_alive() || !relay_.proven());
   bool on_relay = current == nullptr;
   PairId choice = 0;
   for (const Pair& pair : pairs_) {
@@ -481,6 +523,46 @@ PairId Prober::better(base::Time now) const {
     leave_relay = on_relay = false;
   }
   return choice;
+}
+
+bool Prober::outdone() const {
+  const Pair* const current = used();
+  if (!config_.controlling || current == nullptr || prefer_direct_) return false;
+  return relay_alive() && relay_.proven() &&
+         relay_is_better(current->health.quality(), relay_.quality());
+}
+
+Obstacle Prober::obstacle(base::Time now) const {
+  if (remote_.empty()) return Obstacle::no_candidates;
+  Obstacle least = Obstacle::no_answer;
+  // The furthest that any pair has come.
+  for (const Pair& pair : pairs_) {
+    if (!trusts(pair, now)) continue;
+    const bool slower =
+        !prefer_direct_ && !direct_is_better(relay_.quality(), pair.health.quality());
+    if (now < pair.hold_until) {
+      least = std::max(least, Obstacle::resting);
+    } else if (!pair.peer_proven) {
+      least = std::max(least, Obstacle::one_way);
+    } else if (slower) {
+      least = std::max(least, Obstacle::slower);
+    } else {
+      return Obstacle::none;
+    }
+  }
+  return least;
+}
+
+std::string_view to_string(Obstacle obstacle) {
+  switch (obstacle) {
+    case Obstacle::none: return "none";
+    case Obstacle::no_candidates: return "no_candidates";
+    case Obstacle::no_answer: return "no_answer";
+    case Obstacle::one_way: return "one_way";
+    case Obstacle::slower: return "slower";
+    case Obstacle::resting: return "resting";
+  }
+  return "unknown";
 }
 
 }  // namespace ztna::nat

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -27,6 +28,17 @@
 #include "nat/path_health.hpp"
 
 namespace ztna::nat {
+
+// Why the relay is in use.
+enum class Obstacle : std::uint8_t {
+  none,           // a direct path is good; the move is a matter of moments
+  no_candidates,  // the peer wants no direct path, or has no address
+  no_answer,      // no check was answered
+  one_way,        // checks are answered here, but not there
+  slower,         // a direct path works, and is slower than the relay, or loses more
+  resting,        // one was in doubt lately
+};
+[[nodiscard]] std::string_view to_string(Obstacle obstacle);  // "no_candidates" …
 
 using PairId = std::uint32_t;  // of one Prober; 0: none
 
@@ -44,6 +56,7 @@ struct Pair {
   base::Time last_packet{};          // of the session's, by this way
   // The round: the next check of the burst, and when; and what answers and requests have caused
   // beyond it.
+  bool opens = false;  // openers go there in this round
   std::size_t burst = no_burst;
   base::Time next_check = base::never;
   int extra_checks = 0;
@@ -85,10 +98,14 @@ class Prober {
   // The size that packets of the session have, for padded heartbeats.
   void set_packet_size(std::size_t size) { packet_size_ = size; }
   void note_active(base::Time now);
+  // How long packets of the session take there and back on the path in use.
+  void note_round_trip(base::Duration rtt);
+  // Any direct path that works is to be preferred to the relay.
+  void prefer_direct(bool prefer) { prefer_direct_ = prefer; }
   // A packet of the session came by this pair: a lost check or two are no reason to leave it then.
   void note_packet(PairId id, base::Time now);
-  // A move to this pair came to nothing: it is left alone for a while.
-  void rest(PairId id, base::Time now);
+  // A move to this pair came to nothing, or it loses too much: it is left alone for a while.
+  void rest(PairId id, base::Time now, base::Duration at_least = {});
   // QUIC hears nothing on the pair in use.
   void suspect(base::Time now);
   // Not controlling: QUIC needs another path, even on the relay; the peer is told until it has one.
@@ -97,9 +114,11 @@ class Prober {
   [[nodiscard]] bool take_path_request() { return std::exchange(path_wanted_, false); }
   // Something changed, here or there: a round is due.
   void refresh(base::Time now);
-  // Openers and checks to every candidate, from `at` on. Not controlling: ignored when it comes too
-  // soon after the one before.
-  void start_round(base::Time at);
+  // Openers and checks to every candidate, from `at` on. Not controlling: false when it comes too
+  // soon after the one before, and is ignored.
+  bool start_round(base::Time at);
+  // Controlling: the peer has begun this round too.
+  void confirm_round(std::uint32_t round, base::Time now);
 
   // --- engine
   // A check that arrived by UDP, or through the session's relay. False: not authentic.
@@ -117,6 +136,9 @@ class Prober {
   [[nodiscard]] const std::vector<Pair>& pairs() const { return pairs_; }
   // Controlling: the best pair to move to from the path in use, or 0: stay.
   [[nodiscard]] PairId better(base::Time now) const;
+  [[nodiscard]] Obstacle obstacle(base::Time now) const;
+  // Controlling: the pair in use loses so much more than the relay that the relay is better.
+  [[nodiscard]] bool outdone() const;
   // The pair in use is in doubt, here or at the peer.
   [[nodiscard]] bool doubtful() const { return doubtful_; }
   [[nodiscard]] bool relay_alive() const;
@@ -148,7 +170,9 @@ class Prober {
   [[nodiscard]] base::Time heartbeat_at(const Pair& pair, base::Time now) const;
   [[nodiscard]] base::Time relay_heartbeat_at(base::Time now) const;
   void doubt(base::Time now);
-  static void hold(Pair& pair, base::Time now);
+  static void hold(Pair& pair, base::Time now, base::Duration at_least = {});
+  [[nodiscard]] bool is_candidate(const Pair& pair) const;
+  void forget_silent(base::Time now);
   [[nodiscard]] static bool trusts(const Pair& pair, base::Time now);
   [[nodiscard]] static bool looks_dead(const Pair& pair, base::Time now);
 
@@ -166,6 +190,9 @@ class Prober {
   base::Time active_until_{};
   base::Time openers_at_ = base::never;
   std::size_t opener_rung_ = 0;
+  base::Time checks_at_ = base::never;  // of this round, once the peer has begun it too
+  std::size_t burst_stride_ = 1;        // how much of the burst each address gets
+  bool prefer_direct_ = false;
   int learnt_ = 0;                     // peers' addresses, in this round
   base::Time round_at_ = base::never;  // controlling: the next round is to be announced
   base::Time last_round_{};

@@ -20,6 +20,14 @@ inline constexpr base::Duration opener_gap = 10ms;
 // Openers leave first; full checks follow after this and a quarter of the relay's round trip, by
 // when the peer's openers have left too.
 inline constexpr base::Duration opener_lead = 20ms;
+// Checks of one round, openers aside, at most: with many addresses each gets fewer of the burst.
+inline constexpr std::size_t round_checks = 64;
+// And so many addresses get openers. (Together no more than 200 packets for both ends.)
+inline constexpr std::size_t round_openers = 8;
+// The Agent's checks wait for the Connector to say that its round has begun, at most so long: when
+// the news is late, so are the openers that must come first.
+inline constexpr base::Duration confirm_patience = 1500ms;
+
 // From a round that found nothing to the next. The third is long enough for what a premature packet
 // spoilt in a Linux gateway to be forgotten (30 s). (Tailscale: ~6 s, then 60 s; iroh: 60 s.)
 inline constexpr std::array<base::Duration, 4> retry{5s, 15s, 35s, 60s};
@@ -55,6 +63,11 @@ inline constexpr base::Duration upgrade_gap = 1s;
 inline constexpr base::Duration hold_first = 1s;
 inline constexpr base::Duration hold_max = 60s;
 inline constexpr base::Duration hold_forget = 60s;
+// And one that lost far more than the relay, for so long at least.
+inline constexpr base::Duration hold_lossy = 30s;
+// While a path in use loses more than this, the relay is checked as often as it, so that both are
+// known when they are compared.
+inline constexpr double suspicious_loss = 0.08;
 // The longest silence of a sender who waits for what it sent by a slower relay to arrive, before
 // its first direct packet.
 inline constexpr base::Duration handover_max = 150ms;

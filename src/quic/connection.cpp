@@ -391,6 +391,12 @@ base::Duration Connection::pto() const {
   return base::Duration(ngtcp2_conn_get_pto(impl_->conn.get()));
 }
 
+base::Duration Connection::round_trip() const {
+  ngtcp2_conn_info info;
+  ngtcp2_conn_get_conn_info(impl_->conn.get(), &info);
+  return base::Duration(std::max(info.latest_rtt, info.smoothed_rtt));
+}
+
 Stats Connection::stats() const {
   const auto& impl = *impl_;
   ngtcp2_conn_info info;

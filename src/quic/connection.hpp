@@ -242,6 +242,8 @@ class Connection {
   // The window is full and will never open again, although the peer is heard: see stall.hpp.
   [[nodiscard]] bool stalled(base::Time now) const;
   [[nodiscard]] base::Duration pto() const;  // as in Stats, for less work
+  // Of the path in use: the smoothed one or the latest sample, whichever is more.
+  [[nodiscard]] base::Duration round_trip() const;
   // Largest UDP payload in use on the current path.
   [[nodiscard]] std::size_t max_udp_payload() const;
   // TLS exporter (RFC 8446 §7.5), equal at both ends. Established connections only.

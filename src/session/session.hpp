@@ -39,9 +39,9 @@ inline constexpr StreamId control_stream = 0;
 
 enum class PathKind : std::uint8_t { relay, direct };
 
-// Why: a direct path proved itself; another is better; the one in use is in doubt; the Agent has
-// moved and the Connector follows.
-enum class SwitchReason : std::uint8_t { proven, better, doubt, peer_moved };
+// Why: a direct path proved itself; another is better; the one in use is in doubt, or loses far
+// more than the relay; the Agent has moved and the Connector follows.
+enum class SwitchReason : std::uint8_t { proven, better, doubt, loss, peer_moved };
 [[nodiscard]] std::string_view to_string(PathKind kind);        // "RELAY" | "DIRECT"
 [[nodiscard]] std::string_view to_string(SwitchReason reason);  // "proven" …
 
@@ -268,8 +268,9 @@ class Session final : private quic::Handler {
   void escape_stall(base::Time now);
   void move_to_pair(nat::PairId pair, base::Time now);
   void wait_for_relayed();
-  void move_to_relay(base::Time now);
+  void move_to_relay(SwitchReason reason, base::Time now);
   void begin_round(base::Time now);
+  void send_punch(std::uint32_t round);
   void note_progress(base::Time now);
   [[nodiscard]] base::Time silence_deadline() const;
   [[nodiscard]] base::Time paths_deadline() const;

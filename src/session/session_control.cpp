@@ -1,4 +1,6 @@
 // What the two ends of a session tell each other on its control stream.
+#include <tuple>
+
 #include "session.pb.h"
 #include "session/session.hpp"
 
@@ -68,7 +70,9 @@ void Session::on_control_data(base::BytesView data) {
     if (message.has_candidates()) {
       prober_->set_remote(read(message.candidates()), now_);
     } else if (message.has_punch() && role_ == Role::connector) {
-      prober_->start_round(now_);
+      if (prober_->start_round(now_)) send_punch(message.punch().round());
+    } else if (message.has_punch()) {
+      prober_->confirm_round(message.punch().round(), now_);
     }
     watch_paths(now_);
   }
@@ -76,14 +80,18 @@ void Session::on_control_data(base::BytesView data) {
 
 // The Connector hears of it half a round trip from now: both ends begin at about the same time.
 void Session::begin_round(base::Time now) {
-  proto::SessionMessage message;
-  message.mutable_punch()->set_round(prober_->rounds());
-  write_message(control_stream, message);
+  send_punch(prober_->rounds());
   const base::Duration round_trip = prober_->relay_health().proven()
                                         ? prober_->relay_health().quality().rtt
                                         : connection_->stats().smoothed_rtt;
-  prober_->start_round(now + round_trip / 2);
+  std::ignore = prober_->start_round(now + round_trip / 2);
   wake();
+}
+
+void Session::send_punch(std::uint32_t round) {
+  proto::SessionMessage message;
+  message.mutable_punch()->set_round(round);
+  write_message(control_stream, message);
 }
 
 }  // namespace ztna::session

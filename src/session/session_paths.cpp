@@ -35,6 +35,7 @@ std::string_view to_string(SwitchReason reason) {
     case SwitchReason::proven: return "proven";
     case SwitchReason::better: return "better";
     case SwitchReason::doubt: return "doubt";
+    case SwitchReason::loss: return "loss";
     case SwitchReason::peer_moved: return "peer_moved";
   }
   return "unknown";
@@ -194,6 +195,7 @@ void Session::watch_paths(base::Time now) {
     direct_was_suspended_ = false;
     prober_->refresh(now);
   }
+  if (on_direct()) prober_->note_round_trip(connection_->round_trip());
   prober_->expire(now);
   if (now >= silence_deadline()) {
     unanswered_since_ = base::never;
@@ -225,11 +227,14 @@ void Session::choose_path(base::Time now) {
     move_.reset();
   }
   if (on_direct() && prober_->doubtful() && prober_->relay_alive()) {
-    move_to_relay(now);
+    move_to_relay(SwitchReason::doubt, now);
+  } else if (on_direct() && !move_ && prober_->outdone()) {
+    prober_->rest(direct_, now, timeouts::hold_lossy);
+    move_to_relay(SwitchReason::loss, now);
   } else if (!on_direct() && now >= may_rename_at_ && relay_ != nullptr &&
              (prober_->take_path_request() || connection_->stalled(now))) {
     may_rename_at_ = now + timeouts::upgrade_gap;
-    move_to_relay(now);
+    move_to_relay(SwitchReason::doubt, now);
   } else if (!move_ && now >= may_upgrade_at_) {
     if (const nat::PairId pair = prober_->better(now)) move_to_pair(pair, now);
   }
@@ -265,8 +270,8 @@ void Session::wait_for_relayed() {
   silent_until_ = now_ + std::min(lead, timeouts::handover_max);
 }
 
-void Session::move_to_relay(base::Time now) {
-  reason_ = SwitchReason::doubt;
+void Session::move_to_relay(SwitchReason reason, base::Time now) {
+  reason_ = reason;
   const quic::PathId label{++last_path_};
   const quic::PathId before = std::exchange(relay_path_, label);
   if (const auto moved = connection_->migrate(label, quic::Connection::Migration::immediate, now);

@@ -115,13 +115,24 @@ std::string switches_of_node(const Json& status) {
   return section("path switches", {"WHEN", "WITH", "MOVE", "PEER", "REASON", "RTT"}, rows);
 }
 
+// Why the session is where it is; on the relay, what keeps it from a direct path.
+std::string why(const Json& session) {
+  const std::string reason = text(session, "path_reason");
+  const std::string obstacle = text(session, "obstacle", "none");
+  if (obstacle == "no_candidates") return reason + ", no direct path wanted";
+  if (obstacle == "no_answer") return reason + ", no direct way found";
+  if (obstacle == "one_way") return reason + ", direct one way only";
+  if (obstacle == "slower") return reason + ", direct is slower";
+  if (obstacle == "resting") return reason + ", direct was in doubt";
+  return reason;
+}
+
 std::string sessions_of_node(const Json& status) {
   Rows rows;
   for (const Json& session : list(status, "sessions")) {
     rows.push_back({short_name(text(session, "with")), text(session, "state"),
                     text(session, "path") + " via " + text(session, "peer"), ms(session, "rtt_ms"),
-                    loss(session), age(session, "path_age_s"), text(session, "path_reason"),
-                    text(session, "flows"),
+                    loss(session), age(session, "path_age_s"), why(session), text(session, "flows"),
                     octets(session, "bytes_sent") + " / " + octets(session, "bytes_received"),
                     text(session, "id").substr(0, 8)});
   }

@@ -25,6 +25,13 @@ TEST(Choice, LossCountsNotOnlyTheRoundTrip) {
   EXPECT_TRUE(direct_is_better({100ms, 0}, {5ms, 0.05}));  // chance
 }
 
+TEST(Choice, OnlyMuchMoreLossLeadsBackToTheRelay) {
+  EXPECT_TRUE(relay_is_better({5ms, 0.2}, {100ms, 0}));
+  EXPECT_FALSE(relay_is_better({5ms, 0.12}, {100ms, 0}));
+  EXPECT_FALSE(relay_is_better({5ms, 0.2}, {100ms, 0.1}));
+  EXPECT_FALSE(relay_is_better({500ms, 0}, {1ms, 0}));
+}
+
 TEST(Choice, BetweenDirectPathsOnlyAClearGainMoves) {
   EXPECT_FALSE(clearly_better({20ms, 0}, {20ms, 0}));
   EXPECT_FALSE(clearly_better({20ms, 0}, {15ms, 0}));

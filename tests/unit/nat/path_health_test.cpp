@@ -48,13 +48,33 @@ TEST(PathHealth, HeartbeatsAreMissedAfterTwoRoundTripsAndTheSlack) {
   EXPECT_EQ(health.missed(), 0);
   health.expire(overdue);
   EXPECT_EQ(health.missed(), 1);
-  // One that comes late after all ends the doubt and still counts as late.
+  EXPECT_GT(health.quality().loss, 0);
+  // One that comes late after all ends the doubt, and was not lost.
   ASSERT_TRUE(health.answered(id(2), overdue + 1ms));
   EXPECT_EQ(health.missed(), 0);
+  EXPECT_EQ(health.quality().loss, 0);
+  EXPECT_TRUE(health.proven());
+}
+
+TEST(PathHealth, WhatWasLostCountsUntilItIsForgotten) {
+  PathHealth health;
+  health.sent(id(1), true, false, t0);
+  health.expire(t0 + 10s);
   EXPECT_GT(health.quality().loss, 0);
   health.forget_loss();
   EXPECT_EQ(health.quality().loss, 0);
-  EXPECT_TRUE(health.proven());
+}
+
+// A queue has filled meanwhile: packets of the session know, checks do not yet.
+TEST(PathHealth, NothingIsMissedThatMayStillBeInAQueue) {
+  PathHealth health;
+  health.sent(id(1), false, false, t0);
+  ASSERT_TRUE(health.answered(id(1), t0 + 20ms));
+  health.expect_round_trip(800ms);
+  health.sent(id(2), true, false, t0 + 1s);
+  health.expire(t0 + 1s + 1600ms);
+  EXPECT_EQ(health.missed(), 0);
+  EXPECT_EQ(health.next_deadline(), t0 + 1s + 1600ms + timeouts::answer_slack);
 }
 
 // An MTU that shrank: small heartbeats are answered, large ones are not.

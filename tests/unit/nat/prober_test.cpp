@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 
 #include "nat/timeouts.hpp"
 #include "sim/seeded_random.hpp"
@@ -69,8 +70,8 @@ class ProberTest : public testing::Test {
   }
   void round() {
     ASSERT_TRUE(agent.take_round_request(now));
-    agent.start_round(now);
-    connector.start_round(now);
+    std::ignore = agent.start_round(now);
+    if (connector.start_round(now) && confirmed) agent.confirm_round(agent.rounds(), now);
   }
   void advance(base::Duration time) {
     for (const base::Time end = now + time; now < end;) {
@@ -86,7 +87,7 @@ class ProberTest : public testing::Test {
   const base::Address agent_address = *base::Address::parse("192.0.2.1:40000");
   const base::Address connector_address = *base::Address::parse("198.51.100.1:4434");
   Prober agent{config(true, random)}, connector{config(false, random)};
-  bool direct_works = true;
+  bool direct_works = true, confirmed = true;
   std::vector<Probe> sent;
 };
 
@@ -124,7 +125,7 @@ TEST_F(ProberTest, OpenersLeaveToNeighboursInOneCarrierButNotInOneLan) {
     prober.set_relay(true, now);
     prober.set_own({own}, now);
     prober.set_remote({{CandidateKind::reflexive, connector_address}}, now);
-    prober.start_round(now);
+    std::ignore = prober.start_round(now);
     std::size_t openers = 0;
     for (const base::Time end = now + 100ms; now < end; now += 5ms) prober.expire(now);
     Probe probe;
@@ -314,6 +315,157 @@ TEST_F(ProberTest, PairsAreBounded) {
     }
   }
   EXPECT_LE(connector.pairs().size(), 32u);
+}
+
+// An Agent whose NAT gives it a new address again and again: each one proves itself, and the old
+// ones are forgotten, so that there is always room for the next.
+TEST_F(ProberTest, ThereIsRoomForTheHundredthAddressOfAPeer) {
+  for (std::uint16_t port = 1; port <= 100; ++port) {
+    const base::Address from = agent_address.with_port(port);
+    base::Bytes packet(max_check);
+    const auto message =
+        write_request(packet, make_transaction(100, random), config(true, random).session,
+                      {1000U * port, true, false}, 0, secret(1).expose());
+    ASSERT_TRUE(connector.receive({0, from, connector_address, 0, message},
+                                  *wire::stun::Message::parse(message), now));
+    Probe probe;
+    bool proven = false;
+    while (connector.next(probe)) {
+      const auto check = wire::stun::Message::parse(probe.packet);
+      const auto read = read_check(*check, secret(2).expose());
+      if (!read || !read->request || probe.to != from) continue;
+      base::Bytes answer(max_check);
+      const auto reply = write_answer(answer, read->transaction, {1000U * port + 1, true, false},
+                                      connector_address, secret(1).expose());
+      proven = connector.receive({0, from, connector_address, 0, reply},
+                                 *wire::stun::Message::parse(reply), now);
+    }
+    ASSERT_TRUE(proven) << port;
+    ASSERT_NE(connector.trusted(0, from, now), 0u) << port;
+    connector.use(connector.trusted(0, from, now), now);
+    now += 40s;  // and the last address falls silent
+    connector.expire(now);
+    std::ignore = connector.start_round(now);
+  }
+  EXPECT_LE(connector.pairs().size(), 32u);
+}
+
+// Strangers may have the addresses by now.
+TEST_F(ProberTest, ARoundDoesNotAskWhereThePeerWasLongAgo) {
+  direct_works = false;
+  base::Bytes packet(max_check);
+  const base::Address old = agent_address.with_port(7);
+  const auto message =
+      write_request(packet, make_transaction(100, random), config(true, random).session,
+                    {1, true, false}, 0, secret(1).expose());
+  std::ignore = connector.receive({0, old, connector_address, 0, message},
+                                  *wire::stun::Message::parse(message), now);
+  Probe probe;
+  while (connector.next(probe)) {
+    const auto read = read_check(*wire::stun::Message::parse(probe.packet), secret(2).expose());
+    if (!read || !read->request) continue;
+    base::Bytes answer(max_check);
+    const auto reply = write_answer(answer, read->transaction, {2, true, false}, connector_address,
+                                    secret(1).expose());
+    std::ignore = connector.receive({0, old, connector_address, 0, reply},
+                                    *wire::stun::Message::parse(reply), now);
+  }
+  ASSERT_NE(connector.trusted(0, old, now), 0u);
+  now += timeouts::trust + 1s;
+  connector.expire(now);
+  round();
+  sent.clear();
+  advance(3s);
+  EXPECT_FALSE(std::ranges::any_of(sent, [&](const Probe& each) { return each.to == old; }));
+  EXPECT_TRUE(
+      std::ranges::any_of(sent, [&](const Probe& each) { return each.to == agent_address; }));
+}
+
+// A check of ours must not reach the peer's NAT before the peer's openers have left.
+TEST_F(ProberTest, ChecksWaitForThePeersRound) {
+  direct_works = confirmed = false;
+  round();
+  const auto checks = [&] {
+    return std::ranges::count_if(
+        sent, [&](const Probe& each) { return each.to == connector_address && each.ttl == 0; });
+  };
+  advance(700ms);
+  EXPECT_EQ(checks(), 0);
+  agent.confirm_round(agent.rounds() - 1, now);  // of another round
+  advance(10ms);
+  EXPECT_EQ(checks(), 0);
+  agent.confirm_round(agent.rounds(), now);
+  advance(10ms);
+  EXPECT_EQ(checks(), 1);
+  // A peer that says nothing is asked in the end.
+  now += 60s;
+  agent.expire(now);
+  round();
+  sent.clear();
+  advance(timeouts::confirm_patience + 200ms);
+  EXPECT_GE(checks(), 1);
+}
+
+TEST_F(ProberTest, ARoundOfManyAddressesCostsNoMoreThanTwoHundredPackets) {
+  direct_works = false;
+  std::vector<Candidate> many;
+  for (std::uint16_t port = 1; port <= max_candidates; ++port) {
+    many.push_back({CandidateKind::host, connector_address.with_port(port)});
+  }
+  agent.set_remote(many, now);
+  for (Candidate& each : many) each.address = agent_address.with_port(each.address.port());
+  connector.set_remote(many, now);
+  round();
+  sent.clear();
+  advance(4s);
+  const auto direct = std::ranges::count_if(sent, [](const Probe& each) { return !each.relay; });
+  EXPECT_LE(direct, 200);
+  // Each address got some all the same, spread over the time of the burst.
+  for (const Candidate& each : many) {
+    EXPECT_GE(
+        std::ranges::count_if(
+            sent, [&](const Probe& probe) { return probe.to == each.address && probe.ttl == 0; }),
+        2)
+        << each.address.to_string();
+  }
+}
+
+// One check in five is lost on the direct path, none on the relay.
+TEST_F(ProberTest, ADirectPathThatLosesFarMoreThanTheRelayIsOutdone) {
+  round();
+  advance(300ms);
+  const PairId pair = agent.better(now);
+  ASSERT_NE(pair, 0u);
+  agent.use(pair, now);
+  std::size_t lost = 0;
+  for (int i = 0; i < 200 && !agent.outdone(); ++i) {
+    direct_works = i % 5 != 0;
+    lost += direct_works ? 0 : 1;
+    for (int part = 0; part < 3; ++part) {
+      agent.note_active(now);
+      agent.note_packet(pair, now);  // those of the session: four in five come
+      advance(timeouts::heartbeat_active / 3);
+    }
+    EXPECT_FALSE(agent.doubtful()) << i;
+  }
+  EXPECT_TRUE(agent.outdone()) << lost << " lost";
+  agent.rest(pair, now, timeouts::hold_lossy);
+  agent.use(0, now);
+  EXPECT_EQ(agent.obstacle(now), Obstacle::resting);
+  direct_works = true;
+  round();
+  advance(500ms);
+  EXPECT_EQ(agent.better(now), 0u) << "it rests";
+}
+
+TEST_F(ProberTest, TheObstacleIsNamed) {
+  Prober alone(config(true, random));
+  alone.set_relay(true, now);
+  EXPECT_EQ(alone.obstacle(now), Obstacle::no_candidates);
+  EXPECT_EQ(agent.obstacle(now), Obstacle::no_answer);
+  round();
+  advance(300ms);
+  EXPECT_EQ(agent.obstacle(now), Obstacle::none);
 }
 
 }  // namespace
