@@ -35,6 +35,11 @@ base::Result<std::string> read_file(const std::string& path) {
   };
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return failed(std::strerror(errno));
+  struct stat info{};
+  if (fstat(fd, &info) == 0 && (S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode))) {
+    close(fd);
+    return failed("is a pipe, expected a file");
+  }
   std::string text;
   char chunk[4096];
   ssize_t count = 0;

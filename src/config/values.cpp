@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <charconv>
 #include <numeric>
 #include <ranges>
@@ -171,6 +172,40 @@ Result<base::Address> parse_address(std::string_view text, bool zero_port) {
   return *address;
 }
 
+namespace {
+
+// What no resolver can know: labels of other characters, and numbers that are no IPv4 address (RFC
+// 1123 §2.1: a name never ends in a number).
+base::Status check_host(std::string_view text, const std::string& host) {
+  if (base::Address::parse_ip(host, 1)) return {};
+  // Names of services, as DNS-SD and Docker have them, have underscores too.
+  const auto edge = [](char c) {
+    return c == '_' || std::isalnum(static_cast<unsigned char>(c)) != 0;
+  };
+  const std::string_view name =
+      host.ends_with('.') ? std::string_view(host).substr(0, host.size() - 1) : host;
+  std::string_view label;
+  for (std::size_t from = 0; from <= name.size(); from += label.size() + 1) {
+    label = name.substr(from, name.find('.', from) - from);
+    const bool valid = !label.empty() && label.size() <= 63 && edge(label.front()) &&
+                       edge(label.back()) &&
+                       std::ranges::all_of(label, [&](char c) { return edge(c) || c == '-'; });
+    if (!valid) {
+      return invalid(in_quotes(text) +
+                     " has no valid host name, expected HOST:PORT such as "
+                     "relay.example.org:4433");
+    }
+  }
+  if (std::ranges::all_of(label, [](char c) { return c >= '0' && c <= '9'; })) {
+    return invalid(in_quotes(text) +
+                   " has neither an IPv4 address nor a host name, expected "
+                   "HOST:PORT such as 192.0.2.1:4433");
+  }
+  return {};
+}
+
+}  // namespace
+
 Result<base::HostPort> parse_peer(std::string_view text, std::uint16_t default_port) {
   if (const auto scheme = text.find("://"); scheme != std::string_view::npos) {
     return invalid(in_quotes(text) + " is a URL, expected HOST:PORT");
@@ -178,6 +213,7 @@ Result<base::HostPort> parse_peer(std::string_view text, std::uint16_t default_p
   const auto peer = base::parse_host_port(text, default_port);
   if (!peer) return folded(peer.error());
   if (peer->port == 0) return invalid(in_quotes(text) + " has port 0, expected 1 to 65535");
+  if (const auto host = check_host(text, peer->host); !host) return tl::unexpected(host.error());
   return *peer;
 }
 

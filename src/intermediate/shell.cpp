@@ -74,7 +74,11 @@ base::Result<std::unique_ptr<Shell>> Shell::create(daemon::Frame& frame,
 
 base::Status Shell::bind() {
   const auto add = [&](const base::Address& address, const char* flag) -> base::Status {
-    const auto id = pump_.add_socket(address, {});
+    auto id = pump_.add_socket(address, {});
+    if (!id && address.is_unspecified() && !address.is_v4() &&
+        id.error().code == base::ErrorCode::unavailable) {  // a kernel without IPv6
+      id = pump_.add_socket(base::Address::v4({}, address.port()), {});
+    }
     if (!id) {
       base::Error error = id.error();
       error.where = std::string(flag) + (error.where.empty() ? "" : ": " + error.where);

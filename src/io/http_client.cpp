@@ -5,8 +5,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
 
@@ -24,18 +26,33 @@ std::string target_name(const HttpClientRequest& request) {
   return request.unix_socket.empty() ? request.tcp.to_string() : request.unix_socket;
 }
 
-bool wait_for(int fd, short events, base::Duration timeout) {
-  pollfd entry{fd, events, 0};
-  const auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();
-  int ready = 0;
-  do {
-    ready = ::poll(&entry, 1, static_cast<int>(ms));
-  } while (ready < 0 && errno == EINTR);
-  return ready > 0;
+enum class Waited : std::uint8_t { ready, timed_out, cancelled };
+
+// How long a caller who may change its mind goes unasked.
+constexpr base::Duration ask_every = std::chrono::milliseconds(100);
+
+Waited wait_for(int fd, short events, base::Duration timeout, const HttpClientRequest& request) {
+  const auto until = std::chrono::steady_clock::now() + timeout;
+  for (;;) {
+    const base::Duration left = until - std::chrono::steady_clock::now();
+    const base::Duration slice = request.cancelled ? std::min(left, ask_every) : left;
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(slice).count();
+    pollfd entry{fd, events, 0};
+    if (::poll(&entry, 1, static_cast<int>(std::max<std::int64_t>(ms, 0))) > 0) {
+      return Waited::ready;
+    }
+    if (request.cancelled && request.cancelled()) return Waited::cancelled;
+    if (std::chrono::steady_clock::now() >= until) return Waited::timed_out;
+  }
 }
 
 tl::unexpected<base::Error> no_answer(const HttpClientRequest& request) {
   return base::fail(base::ErrorCode::timed_out, "no answer in time", target_name(request));
+}
+
+tl::unexpected<base::Error> not_ready(Waited why, const HttpClientRequest& request) {
+  if (why == Waited::timed_out) return no_answer(request);
+  return base::fail(base::ErrorCode::closed, "interrupted", target_name(request));
 }
 
 base::Result<Fd> connect_to(const sockaddr* address, socklen_t size,
@@ -44,7 +61,8 @@ base::Result<Fd> connect_to(const sockaddr* address, socklen_t size,
   int error = fd.valid() ? 0 : errno;
   if (error == 0 && ::connect(fd.get(), address, size) != 0) error = errno;
   if (error == EINPROGRESS) {
-    if (!wait_for(fd.get(), POLLOUT, request.timeout)) return no_answer(request);
+    const Waited waited = wait_for(fd.get(), POLLOUT, request.timeout, request);
+    if (waited != Waited::ready) return not_ready(waited, request);
     error = take_socket_error(fd.get());
   }
   if (error == 0) return fd;
@@ -91,8 +109,9 @@ base::Status send_all(int fd, std::string_view text, const HttpClientRequest& re
     else if (errno != EAGAIN && errno != EINTR)
       return base::fail(base::ErrorCode::unavailable, "cannot send", target_name(request),
                         errno_text(errno));
-    else if (!wait_for(fd, POLLOUT, request.timeout))
-      return no_answer(request);
+    else if (const Waited waited = wait_for(fd, POLLOUT, request.timeout, request);
+             waited != Waited::ready)
+      return not_ready(waited, request);
   }
   return {};
 }
@@ -110,7 +129,7 @@ bool hand_out_lines(std::string& body, const HttpClientRequest& request) {
 
 }  // namespace
 
-base::Result<HttpResponse> http_request(const HttpClientRequest& request) {
+base::Result<HttpAnswer> http_request(const HttpClientRequest& request) {
   auto fd = request.unix_socket.empty() ? connect_tcp(request) : connect_unix(request);
   if (!fd) return tl::unexpected(fd.error());
   const std::string host = request.unix_socket.empty() ? request.tcp.to_string() : "localhost";
@@ -125,7 +144,18 @@ base::Result<HttpResponse> http_request(const HttpClientRequest& request) {
   HttpResponseParser parser(streaming ? 0 : max_body, request.method == "HEAD");
   std::string input;
   std::array<char, std::size_t{16} * 1024> buffer{};
+  const auto until = request.at_most > base::Duration{}
+                         ? std::chrono::steady_clock::now() + request.at_most
+                         : std::chrono::steady_clock::time_point::max();
+  bool cut = false;
   while (!parser.complete()) {
+    const base::Duration left = until - std::chrono::steady_clock::now();
+    if (left <= base::Duration{}) {
+      if (!parser.has_head()) return no_answer(request);
+      cut = true;
+      break;
+    }
+    if (request.cancelled && request.cancelled()) return not_ready(Waited::cancelled, request);
     const ssize_t got = ::recv(fd->get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (got > 0) {
       input.append(buffer.data(), static_cast<std::size_t>(got));
@@ -133,7 +163,10 @@ base::Result<HttpResponse> http_request(const HttpClientRequest& request) {
     } else if (got == 0) {
       if (!parser.end_of_input()) return broken("the answer ended too early");
     } else if (errno == EAGAIN || errno == EINTR) {
-      if (!wait_for(fd->get(), POLLIN, request.timeout)) return no_answer(request);
+      const Waited waited = wait_for(fd->get(), POLLIN, std::min(request.timeout, left), request);
+      if (waited == Waited::cancelled || (waited == Waited::timed_out && left > request.timeout)) {
+        return not_ready(waited, request);
+      }
     } else {
       return base::fail(base::ErrorCode::unavailable, "the connection broke", target_name(request),
                         errno_text(errno));
@@ -142,8 +175,9 @@ base::Result<HttpResponse> http_request(const HttpClientRequest& request) {
     if (streaming && parser.body().size() > max_body) return broken("a line is too long");
   }
   if (streaming && parser.complete() && !parser.body().empty()) request.on_line(parser.body());
-  return HttpResponse{parser.status(), parser.content_type(),
-                      streaming ? std::string{} : std::move(parser.body())};
+  return HttpAnswer{{parser.status(), parser.content_type(),
+                     streaming ? std::string{} : std::move(parser.body())},
+                    cut};
 }
 
 }  // namespace ztna::io

@@ -149,6 +149,7 @@ bool HttpResponseParser::end_of_input() {
   return !error;
 }
 bool HttpResponseParser::complete() const { return impl_->parser.is_done(); }
+bool HttpResponseParser::has_head() const { return impl_->parser.is_header_done(); }
 unsigned HttpResponseParser::status() const { return impl_->parser.get().result_int(); }
 std::string HttpResponseParser::content_type() const {
   return std::string(impl_->parser.get()[http::field::content_type]);

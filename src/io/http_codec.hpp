@@ -48,6 +48,7 @@ class HttpResponseParser {
   // The server closed. False: in the middle of the message.
   [[nodiscard]] bool end_of_input();
   [[nodiscard]] bool complete() const;
+  [[nodiscard]] bool has_head() const;  // status() and content_type() are the server's
   [[nodiscard]] unsigned status() const;
   [[nodiscard]] std::string content_type() const;
   [[nodiscard]] std::string& body();  // what has arrived so far

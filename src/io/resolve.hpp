@@ -1,4 +1,4 @@
-// Internal to src/io: host names to addresses, in the loop's resolver thread.
+// Internal to src/io: host names to addresses, off the loop's thread.
 #pragma once
 
 #include <functional>
@@ -16,7 +16,8 @@ class Resolve {
   using Done = std::function<void(const std::vector<base::Address>&)>;
 
   // Calls `done` once from the loop, never from inside the constructor, not after destruction. IP
-  // literals need no resolver. One name at a time is looked up for a whole loop.
+  // literals need no resolver. A name that nobody answers for holds up no other: some are looked up
+  // at the same time, each name once.
   Resolve(Loop& loop, const base::HostPort& host, Done done);
   ~Resolve();
   Resolve(const Resolve&) = delete;

@@ -18,10 +18,11 @@ inline constexpr base::Duration uplink_keep_alive_idle = 10s;
 inline constexpr base::Duration uplink_dead = 3s;
 inline constexpr base::Duration uplink_idle = 30s;  // QUIC's max_idle_timeout on uplinks
 
-// One attempt to connect. The first is short because a lost first packet is the usual reason; it
-// doubles up to the cap, for slow links.
-inline constexpr base::Duration connect_attempt = 1500ms;
-inline constexpr base::Duration connect_attempt_max = 6s;
+// Attempts to connect, one after the other and from the start again. Most are short: QUIC repeats
+// its first packet at ever longer intervals, and a new attempt knocks at once, so that service is
+// back soon after an Intermediate is. The longer ones are for slow links.
+inline constexpr std::array<base::Duration, 8> connect_attempts{1500ms, 3s, 1500ms, 1500ms,
+                                                                1500ms, 6s, 1500ms, 1500ms};
 // Pause before the next attempt, jittered by ±50 %: within 100 ms at first, doubling. While an
 // outage is young the pause stays short, so that service is back soon after a restart.
 inline constexpr base::Duration retry_first = 70ms;
@@ -29,7 +30,7 @@ inline constexpr base::Duration retry_young = 600ms;
 inline constexpr base::Duration retry_max = 5s;
 // The same after the news that another of our uplinks leads to that very Intermediate.
 inline constexpr base::Duration duplicate = 30s;
-inline constexpr base::Duration outage_young = 60s;
+inline constexpr base::Duration outage_young = 10min;
 // After a renewal of our certificate the uplinks are dialled anew one after the other, so that one
 // of several is always up.
 inline constexpr base::Duration renewal_stagger = 5s;

@@ -38,7 +38,7 @@ Uplink::Uplink(std::uint32_t index, UplinkConfig config, UplinkHandler& handler,
       handler_(handler),
       endpoint_(endpoint),
       name_(config_.intermediate.to_string()),
-      attempt_(timeouts::connect_attempt),
+      attempt_(timeouts::connect_attempts.front()),
       queue_(pool, relay_counters_, wire::RelayPairNumbers::of_node()) {}
 
 Uplink::~Uplink() = default;
@@ -170,7 +170,7 @@ void Uplink::settle(base::Time now) {
   } else {
     ever_failed_ = true;
     ++failed_attempts_;
-    attempt_ = std::min(attempt_ * 2, timeouts::connect_attempt_max);
+    attempt_ = timeouts::connect_attempts.at(failed_attempts_ % timeouts::connect_attempts.size());
   }
   renew_at_ = base::never;
   control_ = -1;
@@ -354,7 +354,7 @@ void Uplink::on_message(const proto::Message& message) {
       state_ = State::up;
       state_deadline_ = base::never;
       ++connects_;
-      attempt_ = timeouts::connect_attempt;
+      attempt_ = timeouts::connect_attempts.front();
       outage_since_ = {};
       failed_attempts_ = 0;
       last_error_.clear();

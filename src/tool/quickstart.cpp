@@ -209,7 +209,11 @@ Status Quickstart::start_all() {
 Status Quickstart::fetch(Visit& visit) {
   io::HttpClientRequest request;
   request.tcp = {visit.local.ip(), visit.local.port()};
-  request.timeout = fetch_limit;
+  // A page that never ends has been reached all the same.
+  request.timeout = request.at_most = fetch_limit;
+  request.cancelled = [this] {
+    return processes_.wait(base::Duration{}) == ProcessGroup::Wake::interrupted;
+  };
   for (const bool again : {false, true}) {
     if (again && !built_in_) break;
     const base::Time begun = io::Loop::now();
@@ -242,6 +246,7 @@ base::Result<Visit> Quickstart::visit(const config::Service& service) {
   say("==> Fetching http://" + local->to_string() + "/ through the tunnel");
   auto fetched = fetch(visit);
   if (fetched) return visit;
+  if (fetched.error().code == ErrorCode::closed) return fail(ErrorCode::closed, "interrupted");
   // What the Connector says it carried is proof enough for a service that speaks something else.
   const auto connector = status_of(connector_process);
   const bool carried = connector && flows_carried(*connector, service.name) > 0;

@@ -99,7 +99,7 @@ ReachedFacts fetch(const Address& local) {
   facts.local = local;
   io::HttpClientRequest request;
   request.tcp = {local.ip(), local.port()};
-  request.timeout = http_limit;
+  request.timeout = request.at_most = http_limit;
   const base::Time begun = io::Loop::now();
   const auto answer = io::http_request(request);
   facts.ms = base::to_ms(io::Loop::now() - begun);

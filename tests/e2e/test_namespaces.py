@@ -2,6 +2,7 @@
 eavesdropper at the Intermediate sees."""
 
 import hashlib
+import pathlib
 import subprocess
 
 import pytest
@@ -160,3 +161,31 @@ def packets(path, expression: str) -> int:
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return len(done.stdout.splitlines())
+
+
+def test_a_name_that_nobody_resolves_holds_up_no_other(world, net):
+    """The resolver of the Connector's host is an address that swallows everything."""
+    folder = pathlib.Path("/etc/netns") / net.connector.name
+    folder.mkdir(parents=True)
+    try:
+        (folder / "resolv.conf").write_text("nameserver 10.77.1.99\noptions timeout:5 attempts:3\n")
+        world.issue("intermediate", "relay", "--ip", net.intermediate.address, "--force")
+        _, port, www = nginx(world, port=8080, prefix=net.connector.prefix)
+        (www / "page").write_text("here")
+        world.allow({"alice": ["web", "bad"]})
+        world.intermediate(listen=f"{net.intermediate.address}:{PORT}", prefix=net.intermediate.prefix)
+        home = world.connector("home", {"bad": "tcp://db.corp.example:5432", "web": f"tcp://localhost:{port}"},
+                               prefix=net.connector.prefix)
+        alice = world.agent("alice", "--forward", "tcp://127.0.0.1:0=web", prefix=net.client.prefix)
+        wait_service(alice, "web")
+        # The one is found to be down by the checks that go on; the other is served meanwhile.
+        home.wait_log("Backend is down")
+        for _ in range(5):
+            got = subprocess.run([*net.client.prefix, need("curl"), "--silent", "--show-error", "--fail", "--noproxy",
+                                  "*", "--max-time", "5", f"http://127.0.0.1:{forward_port(alice, 'web')}/page"],
+                                 capture_output=True, text=True, timeout=30)
+            assert got.returncode == 0 and got.stdout == "here", got.stderr
+        assert home.log().count("Backend is down") == 1
+    finally:
+        (folder / "resolv.conf").unlink(missing_ok=True)
+        folder.rmdir()

@@ -5,7 +5,10 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
+import threading
+import time
 
 import pytest
 
@@ -159,3 +162,53 @@ def test_a_daemon_that_dies_is_told(quickstart):
     assert process.returncode == 1
     assert "agent" in err and "SIGKILL" in err or "signal 9" in err, err
     assert not [pid for pid in children if alive(pid)]
+
+
+@pytest.fixture
+def backend():
+    """A TCP server that answers each connection as the test says, and goes on until the other end is gone."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve(first: bytes, then: bytes):
+        def talk(connection):
+            with connection:
+                try:
+                    connection.sendall(first)
+                    while not over.wait(0.2):
+                        connection.sendall(then)
+                except OSError:
+                    pass
+
+        def accept():
+            while True:
+                try:
+                    connection, _ = listener.accept()
+                except OSError:
+                    return
+                threading.Thread(target=talk, args=(connection,), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        return f"web=tcp://127.0.0.1:{listener.getsockname()[1]}"
+
+    over = threading.Event()
+    yield serve
+    over.set()
+    listener.close()
+
+
+def test_a_page_that_never_ends_has_been_reached(quickstart, backend):
+    service = backend(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n", b"data: more\n\n")
+    process = quickstart("--once", "--expose", service)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0, output + errors
+    assert "GET / answered 200" in output
+
+
+def test_ctrl_c_while_a_service_says_nothing(quickstart, backend):
+    process = quickstart("--expose", backend(b"", b""))
+    read_until(process, "Fetching")
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    process.communicate(timeout=60)
+    assert time.monotonic() - began < 8, "it waited for the page all the same"
+    assert list(quickstart.temporary.iterdir()) == []
