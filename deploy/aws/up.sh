@@ -51,14 +51,23 @@ check_settings() {
   [[ $ZTNA_AWS_CONNECTOR_USER =~ ^[0-9]+:[0-9]+$ ]] || fail "ZTNA_AWS_CONNECTOR_USER is not UID:GID" 2
 }
 
+# What registers a target of QUIC. Asked of the CLI itself, without AWS.
+check_cli() {
+  local known
+  if [[ $layout != quic ]]; then return; fi
+  known=$(cli elbv2 register-targets --generate-cli-skeleton input)
+  [[ $known == *QuicServerId* ]] ||
+    fail "this AWS CLI is too old for ZTNA_AWS_LAYOUT=quic ($(aws --version)): it knows no QuicServerId. One of December 2025 or newer does."
+}
+
 # --- Cost
 
 print_cost() {
   echo "Cost of this deployment in $region, from $here/prices.tsv (check the pages named there):"
-  awk -F '\t' -v region="$region" '
+  awk -F '\t' -v region="$region" -v layout="$layout" '
     /^#/ || NF < 6 { next }
     $1 == "use" { use[++n] = sprintf("  %-73s %7.3f / %s", $2, $4, $5); source[$6] = 1; next }
-    $1 == "fixed" {
+    $1 == "fixed" || $1 == layout {
       printf "  %-42s %7.1f × %8.6g / %-10s %7.2f\n", $2, $3, $4, $5, $3 * $4
       sum += $3 * $4; source[$6] = 1
     }
@@ -393,7 +402,9 @@ ensure_groups() {
   group[game-server]=$(ensure_group game-server "Game server: from the Connector only")
   group[nlb]=$(ensure_group nlb "Network Load Balancer")
 
-  rules=("udp $port $client_cidr" "udp $alt_port $client_cidr" "tcp $intermediate_health ${group[nlb]}")
+  # One with a QUIC listener has no group: it asks from an address of its subnet.
+  local -A asks_health=([udp]=${group[nlb]} [quic]=$public_cidr)
+  rules=("udp $port $client_cidr" "udp $alt_port $client_cidr" "tcp $intermediate_health ${asks_health[$layout]}")
   if [[ -n ${ZTNA_AWS_KEY_PAIR-} ]]; then
     need ADMIN_ADDRESSES
     for cidr in ${ADMIN_ADDRESSES//,/ }; do
@@ -402,7 +413,9 @@ ensure_groups() {
     done
   fi
   ensure_rules "${group[intermediate]}" "${rules[@]}"
-  ensure_rules "${group[nlb]}" "udp $port $client_cidr" "udp $p2p_port $client_cidr"
+  rules=("udp $p2p_port $client_cidr")
+  if [[ $layout == udp ]]; then rules+=("udp $port $client_cidr"); fi
+  ensure_rules "${group[nlb]}" "${rules[@]}"
   # The load balancer passes packets on with their sender's address.
   ensure_rules "${group[app-connector]}" "udp $p2p_port $client_cidr" "tcp $connector_health ${group[nlb]}"
   ensure_rules "${group[http-app]}" "tcp $http_port ${group[app-connector]}"
@@ -411,13 +424,13 @@ ensure_groups() {
 
 # --- Load balancers
 
-ensure_load_balancer() {
+ensure_load_balancer() {  # NAME [OPTION...]
   local arn ip
-  arn=$(find_load_balancer "$name-nlb")
+  arn=$(find_load_balancer "$name-$1")
   if [[ -z $arn ]]; then
-    ip=$(ensure_address nlb-ip)
-    arn=$(change nlb elbv2 create-load-balancer --name "$name-nlb" --type network --scheme internet-facing \
-      --subnet-mappings "SubnetId=$public,AllocationId=$ip" --security-groups "${group[nlb]}" \
+    ip=$(ensure_address "$1-ip")
+    arn=$(change "$1" elbv2 create-load-balancer --name "$name-$1" --type network --scheme internet-facing \
+      --ip-address-type ipv4 --subnet-mappings "SubnetId=$public,AllocationId=$ip" "${@:2}" \
       --tags "$upper_tags$name" --query 'LoadBalancers[0].LoadBalancerArn')
   fi
   printf %s "$arn"
@@ -467,22 +480,26 @@ public_address() {  # ADDRESS-NAME
   echo "${address:-<$1>}"
 }
 
+# A QUIC listener stands on a load balancer without a security group and without UDP listeners: beside one, then.
 ensure_load_balancers() {
-  local state
-  say "load balancer"
-  balancer=$(ensure_load_balancer)
-  intermediate_targets=$(ensure_target_group intermediate UDP "$port" instance "$intermediate_health")
+  local balancer front=nlb arn
+  say "load balancers"
+  intermediate_targets=$(ensure_target_group "${intermediate_group[$layout]}" "${layout^^}" "$port" instance \
+    "$intermediate_health")
   connector_targets=$(ensure_target_group app-connector UDP "$p2p_port" ip "$connector_health")
-  ensure_listener "$balancer" UDP "$port" "$intermediate_targets"
+  balancer=$(ensure_load_balancer nlb --security-groups "${group[nlb]}")
   ensure_listener "$balancer" UDP "$p2p_port" "$connector_targets"
-  # One address for both ports, and it stays.
-  address=$(look ec2 describe-addresses --query 'Addresses[].PublicIp' \
-    --filters "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nlb-ip")
-  address=${address:-<nlb-ip>}
-  state=$(look elbv2 describe-load-balancers --load-balancer-arns "$balancer" --query 'LoadBalancers[0].State.Code')
-  if [[ $state != active ]]; then
-    await "the load balancer (three minutes)" elbv2 wait load-balancer-available --load-balancer-arns "$balancer"
+  arn=$balancer
+  if [[ $layout == quic ]]; then
+    front=quic
+    arn=$(ensure_load_balancer quic)
   fi
+  ensure_listener "$arn" "${layout^^}" "$port" "$intermediate_targets"
+  # The addresses stay.
+  address=$(public_address "$front-ip")
+  p2p_address=$(public_address nlb-ip)
+  await_load_balancer nlb "$balancer"
+  if [[ $layout == quic ]]; then await_load_balancer quic "$arn"; fi
 }
 
 # --- The Intermediate
@@ -491,18 +508,37 @@ ensure_load_balancers() {
 write_user_data() {
   local variable
   local region=$region parameters=/$name/intermediate listen="[::]:$port" alt_listen="[::]:$alt_port"
-  local health="0.0.0.0:$intermediate_health" cert_dir=$CERT_DIR
+  local health="0.0.0.0:$intermediate_health" cert_dir=$CERT_DIR layout=$layout
   {
     echo '#!/usr/bin/env bash'
-    for variable in region parameters packages package_sums cert_dir listen alt_listen health; do
+    for variable in region parameters packages package_sums cert_dir listen alt_listen health layout; do
       printf '%s=%q\n' "$variable" "${!variable}"
     done
     cat "$here/intermediate-user-data.sh"
   } >"$work/user-data"
 }
 
+# Another one for each machine, and no more than its id is needed to know it: the machine makes the same of it.
+# AWS wants it unique, also while the machine that this one replaces is still leaving.
+quic_server_id() {  # INSTANCE
+  if [[ $1 == '<'* ]]; then
+    echo '<server-id>'
+  else
+    printf '0x%s' "$(printf %s "$1" | sha256sum | cut -c 1-16)"
+  fi
+}
+
+register_intermediate() {  # INSTANCE
+  local found target="Id=$1,Port=$port"
+  found=$(look elbv2 describe-target-health --target-group-arn "$intermediate_targets" \
+    --query "TargetHealthDescriptions[?Target.Id=='$1' && TargetHealth.State!='draining'].Target.Id")
+  if [[ -n $found ]]; then return; fi
+  if [[ $layout == quic ]]; then target+=",QuicServerId=$(quic_server_id "$1")"; fi
+  tell "target" elbv2 register-targets --target-group-arn "$intermediate_targets" --targets "$target"
+}
+
 ensure_intermediate() {
-  local id state=pending started made ami target
+  local id state=pending started made ami
   local -a key=()
   say "the Intermediate"
   write_user_data
@@ -533,12 +569,7 @@ ensure_intermediate() {
   fi
   if [[ $state == stopped ]]; then tell "start" ec2 start-instances --instance-ids "$id"; fi
   if [[ $state != running ]]; then await "the Intermediate" ec2 wait instance-running --instance-ids "$id"; fi
-
-  target=$(look elbv2 describe-target-health --target-group-arn "$intermediate_targets" \
-    --query "TargetHealthDescriptions[?Target.Id=='$id' && TargetHealth.State!='draining'].Target.Id")
-  if [[ -z $target ]]; then
-    tell "target" elbv2 register-targets --target-group-arn "$intermediate_targets" --targets "Id=$id,Port=$port"
-  fi
+  register_intermediate "$id"
 }
 
 # --- Names for the backends: http-app.NAME.internal, game-server.NAME.internal
@@ -653,7 +684,7 @@ $(definition_head app-connector)
         $(pair ZTNA_SERVICE "$SERVICE_ID=tcp://http-app.$name.internal:$http_port,$ZTNA_AWS_GAME_SERVICE_ID=udp://game-server.$name.internal:$game_port"),
         $(pair CERT_DIR "$CERT_DIR"),
         $(pair ZTNA_P2P_LISTEN_PORT "$p2p_port"),
-        $(pair ZTNA_P2P_ADVERTISE "$address:$p2p_port"),
+        $(pair ZTNA_P2P_ADVERTISE "$p2p_address:$p2p_port"),
         $(pair ZTNA_HEALTH "0.0.0.0:$connector_health"),
         $(pair ZTNA_CONTROL off),
         $(pair ZTNA_LOG_FORMAT json)
@@ -745,6 +776,8 @@ ensure_services() {
 load_settings
 check_settings
 find_account
+check_cli
+refuse_another_layout
 print_cost
 confirm "Make or complete the deployment $name in $region?"
 ensure_images
