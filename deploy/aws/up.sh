@@ -2,8 +2,8 @@
 # Makes the AWS deployment, or completes it, or brings it to what the settings say now. Running it twice
 # changes nothing the second time.
 set -euo pipefail
-# shellcheck source=deploy/aws/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=deploy/aws/settings.sh
+. "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 
 usage() {
   cat <<'TEXT'
@@ -17,39 +17,6 @@ TEXT
 }
 
 parse_options "$@"
-
-# --- What the settings say; every mistake is found before the first call
-
-# shellcheck disable=SC2153,SC2034  # capitals are settings; package_sums is written by its name
-check_settings() {
-  local file package number
-  need INTERMEDIATE_PORT STUN_ALT_PORT P2P_PORT INTERMEDIATE_HEALTH CONNECTOR_HEALTH SERVICE_ID CERT_DIR \
-    ZTNA_AWS_ZONE ZTNA_AWS_VPC_CIDR ZTNA_AWS_PUBLIC_CIDR ZTNA_AWS_PRIVATE_CIDR ZTNA_AWS_CLIENT_CIDR \
-    ZTNA_AWS_INSTANCE_TYPE ZTNA_AWS_AMI_PARAMETER ZTNA_AWS_PACKAGES ZTNA_AWS_INTERMEDIATE_CERTS \
-    ZTNA_AWS_CONNECTOR_CERTS ZTNA_AWS_POLICY ZTNA_AWS_IMAGE_VERSION ZTNA_AWS_CONNECTOR_SOURCE \
-    ZTNA_AWS_HTTP_APP_SOURCE ZTNA_AWS_GAME_SERVER_SOURCE ZTNA_AWS_CONNECTOR_USER ZTNA_AWS_HTTP_APP_PORT \
-    ZTNA_AWS_GAME_SERVER_PORT ZTNA_AWS_GAME_SERVICE_ID
-  port=$INTERMEDIATE_PORT p2p_port=$P2P_PORT alt_port=$STUN_ALT_PORT
-  http_port=$ZTNA_AWS_HTTP_APP_PORT game_port=$ZTNA_AWS_GAME_SERVER_PORT
-  # There the daemons listen where the load balancer can ask them, not on loopback.
-  intermediate_health=${INTERMEDIATE_HEALTH##*:} connector_health=${CONNECTOR_HEALTH##*:}
-  for number in "$intermediate_health" "$connector_health"; do
-    [[ $number =~ ^[0-9]+$ ]] || fail "INTERMEDIATE_HEALTH and CONNECTOR_HEALTH want a port: the load balancer asks there" 2
-  done
-  public_cidr=$ZTNA_AWS_PUBLIC_CIDR client_cidr=$ZTNA_AWS_CLIENT_CIDR everywhere=0.0.0.0/0
-  packages=${ZTNA_AWS_PACKAGES//,/ } package_sums=${ZTNA_AWS_PACKAGES_SHA256//,/ }
-  for package in $packages; do
-    [[ $package =~ ^(https://[^/]+/.+|s3://[^/]+/.+)$ ]] ||
-      fail "ZTNA_AWS_PACKAGES: \"$package\" is neither https://HOST/FILE nor s3://BUCKET/KEY" 2
-  done
-  intermediate_certs=$ZTNA_AWS_INTERMEDIATE_CERTS connector_certs=$ZTNA_AWS_CONNECTOR_CERTS policy=$ZTNA_AWS_POLICY
-  for file in "$intermediate_certs"/{ca-cert,cert,key}.pem "$connector_certs"/{ca-cert,cert,key}.pem "$policy"; do
-    [[ -r $file ]] || fail "$file cannot be read; make it with \"ztna ca init\" and \"ztna ca issue\"" 2
-    # The Parameter Store's limit for what costs nothing.
-    (($(wc -c <"$file") <= 4096)) || fail "$file has more than 4096 octets, the Parameter Store's limit" 2
-  done
-  [[ $ZTNA_AWS_CONNECTOR_USER =~ ^[0-9]+:[0-9]+$ ]] || fail "ZTNA_AWS_CONNECTOR_USER is not UID:GID" 2
-}
 
 # What registers a target of QUIC. Asked of the CLI itself, without AWS.
 check_cli() {
@@ -216,16 +183,13 @@ ensure_role() {  # NAME SERVICE STATEMENT...
 }
 
 ensure_roles() {
-  local service url location keys='' separator='' found role=$name-intermediate
+  local service arn keys='' separator='' found role=$name-intermediate
   local -a statements
   say "roles"
   statements=("$(statement '"ssm:GetParameters"' "$(parameter_arns intermediate)")")
-  for url in $packages; do
-    if [[ $url == s3://* ]]; then
-      location=${url#s3://}
-      keys+="$separator\"arn:aws:s3:::$location\""
-      separator=', '
-    fi
+  for arn in $(package_arns); do
+    keys+="$separator\"$arn\""
+    separator=', '
   done
   if [[ -n $keys ]]; then statements+=("$(statement '"s3:GetObject"' "$keys")"); fi
   ensure_role "$role" ec2.amazonaws.com "${statements[@]}"
@@ -504,20 +468,6 @@ ensure_load_balancers() {
 
 # --- The Intermediate
 
-# shellcheck disable=SC2034,SC2153  # all are written by their names
-write_user_data() {
-  local variable
-  local region=$region parameters=/$name/intermediate listen="[::]:$port" alt_listen="[::]:$alt_port"
-  local health="0.0.0.0:$intermediate_health" cert_dir=$CERT_DIR layout=$layout
-  {
-    echo '#!/usr/bin/env bash'
-    for variable in region parameters packages package_sums cert_dir listen alt_listen health layout; do
-      printf '%s=%q\n' "$variable" "${!variable}"
-    done
-    cat "$here/intermediate-user-data.sh"
-  } >"$work/user-data"
-}
-
 # Another one for each machine, and no more than its id is needed to know it: the machine makes the same of it.
 # AWS wants it unique, also while the machine that this one replaces is still leaving.
 quic_server_id() {  # INSTANCE
@@ -666,7 +616,7 @@ $(definition_head app-connector)
       "entryPoint": ["/bin/sh", "-c"],
       "command": ["$write"],
       "secrets": [$(secret CA ca-cert.pem), $(secret CERT cert.pem), $(secret KEY key.pem), $(secret POLICY policy.toml)],
-      "environment": [$(pair VERSION "$(cat "$connector_certs"/{ca-cert,cert}.pem "$policy" | sha256sum | cut -c 1-16)")],
+      "environment": [$(pair VERSION "$(certificates_version)")],
       "mountPoints": [{"sourceVolume": "certs", "containerPath": "/certs"}],
       $(log_options app-connector)
     },
