@@ -55,17 +55,23 @@ remove_names() {
   await_operation "the end of the private DNS zone" "$operation"
 }
 
+# Those of either layout.
 remove_load_balancers() {
-  local arn listener group
-  arn=$(find_load_balancer "$name-nlb")
-  if [[ -n $arn ]]; then
+  local arn listener balancer
+  for balancer in nlb quic; do
+    arn=$(find_load_balancer "$name-$balancer")
+    if [[ -z $arn ]]; then continue; fi
     for listener in $(look elbv2 describe-listeners --load-balancer-arn "$arn" --query 'Listeners[].ListenerArn'); do
       tell listener elbv2 delete-listener --listener-arn "$listener"
     done
-    tell "load balancer" elbv2 delete-load-balancer --load-balancer-arn "$arn"
+    tell "load balancer $balancer" elbv2 delete-load-balancer --load-balancer-arn "$arn"
     await "the load balancer to go" elbv2 wait load-balancers-deleted --load-balancer-arns "$arn"
-  fi
-  for group in intermediate app-connector; do
+  done
+}
+
+remove_target_groups() {
+  local arn group
+  for group in "${intermediate_group[@]}" app-connector; do
     arn=$(find_target_group "$name-$group")
     if [[ -n $arn ]]; then tell "target group $group" elbv2 delete-target-group --target-group-arn "$arn"; fi
   done
@@ -94,7 +100,7 @@ remove_nat() {
 
 remove_addresses() {
   local address id
-  for address in nat-ip nlb-ip; do
+  for address in nat-ip nlb-ip quic-ip; do
     id=$(find_address "$address")
     if [[ -n $id ]]; then tell "$address" ec2 release-address --allocation-id "$id"; fi
   done
@@ -190,6 +196,7 @@ remove_load_balancers
 remove_intermediate
 remove_nat
 remove_addresses
+remove_target_groups
 remove_network
 remove_roles
 remove_storage

@@ -6,10 +6,11 @@
 #   package_sums         their SHA-256 in the same order, or nothing
 #   cert_dir             where the certificates go
 #   listen, alt_listen, health    the daemon's options
+#   layout               quic: behind a load balancer that reads connection ids
 # It may be run again. DESTDIR goes before every path that it writes to.
 set -euo pipefail
 export PATH=$PATH:/snap/bin AWS_PAGER='' DEBIAN_FRONTEND=noninteractive
-: "${region:?}" "${parameters:?}" "${packages:?}" "${package_sums?}" "${cert_dir:?}" "${listen:?}" "${alt_listen:?}" "${health:?}"
+: "${region:?}" "${parameters:?}" "${packages:?}" "${package_sums?}" "${cert_dir:?}" "${listen:?}" "${alt_listen:?}" "${health:?}" "${layout:?}"
 root=${DESTDIR:-}
 
 fetch() {  # URL FILE
@@ -41,6 +42,13 @@ install_packages() {
   rm -rf "$folder"
 }
 
+# The 8 octets by which the load balancer knows this machine: up.sh makes the same of the instance's id.
+quic_server_id() {
+  local instance
+  instance=$(cat "$root/var/lib/cloud/data/instance-id")
+  printf '0x%s' "$(printf %s "$instance" | sha256sum | cut -c 1-16)"
+}
+
 # Where the daemon's unit reads its options from.
 write_options() {
   install -d -m 755 "$root/etc/ztna"
@@ -51,6 +59,9 @@ ZTNA_HEALTH=$health
 CERT_DIR=$cert_dir
 ZTNA_POLICY=$cert_dir/policy.toml
 TEXT
+  if [[ $layout == quic ]]; then
+    echo "ZTNA_QUIC_LB_SERVER_ID=$(quic_server_id)" >>"$root/etc/ztna/intermediate.env"
+  fi
 }
 
 # Fetches certificates and policy; a change reloads the daemon, which drops no session for it. An hourly

@@ -65,6 +65,8 @@ load_settings() {
   name=$ZTNA_AWS_NAME region=$ZTNA_AWS_REGION
   [[ $name =~ ^[a-z][a-z0-9-]{0,15}$ ]] ||
     fail "ZTNA_AWS_NAME is \"$name\", expected at most 16 of a-z, 0-9 and -, and a letter first" 2
+  layout=${ZTNA_AWS_LAYOUT:-udp}
+  [[ $layout == udp || $layout == quic ]] || fail "ZTNA_AWS_LAYOUT is \"$layout\", expected udp or quic" 2
 }
 
 # --- Asking and telling AWS
@@ -220,6 +222,18 @@ find_balancing() {  # COMMAND LIST KIND NAME
     --query "TagDescriptions[].Tags[?Key=='ztna-deployment'].Value[]")
   [[ $tag == "$name" ]] || not_ours "$1" "$4"
   printf %s "$arn"
+}
+
+# The Intermediate's target group by layout. It is made before everything else that differs between the two
+# and removed after it, so it tells what stands.
+declare -A intermediate_group=([udp]=intermediate [quic]=quic)
+
+refuse_another_layout() {
+  local other=udp found
+  if [[ $layout == udp ]]; then other=quic; fi
+  found=$(find_target_group "$name-${intermediate_group[$other]}")
+  [[ -z $found ]] ||
+    fail "$name stands in the layout $other, and ZTNA_AWS_LAYOUT is $layout. Run deploy/aws/down.sh first, or set ZTNA_AWS_LAYOUT=$other."
 }
 
 find_listener() {  # LOAD-BALANCER PORT

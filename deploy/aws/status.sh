@@ -75,20 +75,25 @@ show_targets() {  # TARGET-GROUP
   done <<<"$answer"
 }
 
-show_load_balancer() {
+show_load_balancer() {  # NAME
   local arn state='' address
-  arn=$(find_load_balancer "$name-nlb")
+  arn=$(find_load_balancer "$name-$1")
   if [[ -n $arn ]]; then
     state=$(look elbv2 describe-load-balancers --load-balancer-arns "$arn" --query 'LoadBalancers[0].State.Code')
   fi
-  show "load balancer" "${arn:+$name-nlb}" "$state" active
+  show "load balancer" "${arn:+$name-$1}" "$state" active
   if [[ -n $arn ]]; then
     address=$(look ec2 describe-addresses --query 'Addresses[].PublicIp' \
-      --filters "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nlb-ip")
+      --filters "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-$1-ip")
     look elbv2 describe-listeners --load-balancer-arn "$arn" --query 'Listeners[].[Protocol, Port]' |
       awk -v address="$address" '{ print "    " address "  " $1 " " $2 }'
   fi
-  show_targets intermediate
+}
+
+show_load_balancers() {
+  show_load_balancer nlb
+  if [[ $layout == quic ]]; then show_load_balancer quic; fi
+  show_targets "${intermediate_group[$layout]}"
   show_targets app-connector
 }
 
@@ -110,9 +115,10 @@ show_services() {
 parse_options "$@"
 load_settings
 find_account
+refuse_another_layout
 show_network
 show_intermediate
-show_load_balancer
+show_load_balancers
 show_services
 if [[ $well == no ]]; then
   say "not all is there and well; deploy/aws/up.sh completes it"

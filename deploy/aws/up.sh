@@ -2,8 +2,8 @@
 # Makes the AWS deployment, or completes it, or brings it to what the settings say now. Running it twice
 # changes nothing the second time.
 set -euo pipefail
-# shellcheck source=deploy/aws/lib.sh
-. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=deploy/aws/settings.sh
+. "$(dirname "${BASH_SOURCE[0]}")/settings.sh"
 
 usage() {
   cat <<'TEXT'
@@ -18,47 +18,23 @@ TEXT
 
 parse_options "$@"
 
-# --- What the settings say; every mistake is found before the first call
-
-# shellcheck disable=SC2153,SC2034  # capitals are settings; package_sums is written by its name
-check_settings() {
-  local file package number
-  need INTERMEDIATE_PORT STUN_ALT_PORT P2P_PORT INTERMEDIATE_HEALTH CONNECTOR_HEALTH SERVICE_ID CERT_DIR \
-    ZTNA_AWS_ZONE ZTNA_AWS_VPC_CIDR ZTNA_AWS_PUBLIC_CIDR ZTNA_AWS_PRIVATE_CIDR ZTNA_AWS_CLIENT_CIDR \
-    ZTNA_AWS_INSTANCE_TYPE ZTNA_AWS_AMI_PARAMETER ZTNA_AWS_PACKAGES ZTNA_AWS_INTERMEDIATE_CERTS \
-    ZTNA_AWS_CONNECTOR_CERTS ZTNA_AWS_POLICY ZTNA_AWS_IMAGE_VERSION ZTNA_AWS_CONNECTOR_SOURCE \
-    ZTNA_AWS_HTTP_APP_SOURCE ZTNA_AWS_GAME_SERVER_SOURCE ZTNA_AWS_CONNECTOR_USER ZTNA_AWS_HTTP_APP_PORT \
-    ZTNA_AWS_GAME_SERVER_PORT ZTNA_AWS_GAME_SERVICE_ID
-  port=$INTERMEDIATE_PORT p2p_port=$P2P_PORT alt_port=$STUN_ALT_PORT
-  http_port=$ZTNA_AWS_HTTP_APP_PORT game_port=$ZTNA_AWS_GAME_SERVER_PORT
-  # There the daemons listen where the load balancer can ask them, not on loopback.
-  intermediate_health=${INTERMEDIATE_HEALTH##*:} connector_health=${CONNECTOR_HEALTH##*:}
-  for number in "$intermediate_health" "$connector_health"; do
-    [[ $number =~ ^[0-9]+$ ]] || fail "INTERMEDIATE_HEALTH and CONNECTOR_HEALTH want a port: the load balancer asks there" 2
-  done
-  public_cidr=$ZTNA_AWS_PUBLIC_CIDR client_cidr=$ZTNA_AWS_CLIENT_CIDR everywhere=0.0.0.0/0
-  packages=${ZTNA_AWS_PACKAGES//,/ } package_sums=${ZTNA_AWS_PACKAGES_SHA256//,/ }
-  for package in $packages; do
-    [[ $package =~ ^(https://[^/]+/.+|s3://[^/]+/.+)$ ]] ||
-      fail "ZTNA_AWS_PACKAGES: \"$package\" is neither https://HOST/FILE nor s3://BUCKET/KEY" 2
-  done
-  intermediate_certs=$ZTNA_AWS_INTERMEDIATE_CERTS connector_certs=$ZTNA_AWS_CONNECTOR_CERTS policy=$ZTNA_AWS_POLICY
-  for file in "$intermediate_certs"/{ca-cert,cert,key}.pem "$connector_certs"/{ca-cert,cert,key}.pem "$policy"; do
-    [[ -r $file ]] || fail "$file cannot be read; make it with \"ztna ca init\" and \"ztna ca issue\"" 2
-    # The Parameter Store's limit for what costs nothing.
-    (($(wc -c <"$file") <= 4096)) || fail "$file has more than 4096 octets, the Parameter Store's limit" 2
-  done
-  [[ $ZTNA_AWS_CONNECTOR_USER =~ ^[0-9]+:[0-9]+$ ]] || fail "ZTNA_AWS_CONNECTOR_USER is not UID:GID" 2
+# What registers a target of QUIC. Asked of the CLI itself, without AWS.
+check_cli() {
+  local known
+  if [[ $layout != quic ]]; then return; fi
+  known=$(cli elbv2 register-targets --generate-cli-skeleton input)
+  [[ $known == *QuicServerId* ]] ||
+    fail "this AWS CLI is too old for ZTNA_AWS_LAYOUT=quic ($(aws --version)): it knows no QuicServerId. One of December 2025 or newer does."
 }
 
 # --- Cost
 
 print_cost() {
   echo "Cost of this deployment in $region, from $here/prices.tsv (check the pages named there):"
-  awk -F '\t' -v region="$region" '
+  awk -F '\t' -v region="$region" -v layout="$layout" '
     /^#/ || NF < 6 { next }
     $1 == "use" { use[++n] = sprintf("  %-73s %7.3f / %s", $2, $4, $5); source[$6] = 1; next }
-    $1 == "fixed" {
+    $1 == "fixed" || $1 == layout {
       printf "  %-42s %7.1f × %8.6g / %-10s %7.2f\n", $2, $3, $4, $5, $3 * $4
       sum += $3 * $4; source[$6] = 1
     }
@@ -207,16 +183,13 @@ ensure_role() {  # NAME SERVICE STATEMENT...
 }
 
 ensure_roles() {
-  local service url location keys='' separator='' found role=$name-intermediate
+  local service arn keys='' separator='' found role=$name-intermediate
   local -a statements
   say "roles"
   statements=("$(statement '"ssm:GetParameters"' "$(parameter_arns intermediate)")")
-  for url in $packages; do
-    if [[ $url == s3://* ]]; then
-      location=${url#s3://}
-      keys+="$separator\"arn:aws:s3:::$location\""
-      separator=', '
-    fi
+  for arn in $(package_arns); do
+    keys+="$separator\"$arn\""
+    separator=', '
   done
   if [[ -n $keys ]]; then statements+=("$(statement '"s3:GetObject"' "$keys")"); fi
   ensure_role "$role" ec2.amazonaws.com "${statements[@]}"
@@ -393,7 +366,9 @@ ensure_groups() {
   group[game-server]=$(ensure_group game-server "Game server: from the Connector only")
   group[nlb]=$(ensure_group nlb "Network Load Balancer")
 
-  rules=("udp $port $client_cidr" "udp $alt_port $client_cidr" "tcp $intermediate_health ${group[nlb]}")
+  # One with a QUIC listener has no group: it asks from an address of its subnet.
+  local -A asks_health=([udp]=${group[nlb]} [quic]=$public_cidr)
+  rules=("udp $port $client_cidr" "udp $alt_port $client_cidr" "tcp $intermediate_health ${asks_health[$layout]}")
   if [[ -n ${ZTNA_AWS_KEY_PAIR-} ]]; then
     need ADMIN_ADDRESSES
     for cidr in ${ADMIN_ADDRESSES//,/ }; do
@@ -402,7 +377,9 @@ ensure_groups() {
     done
   fi
   ensure_rules "${group[intermediate]}" "${rules[@]}"
-  ensure_rules "${group[nlb]}" "udp $port $client_cidr" "udp $p2p_port $client_cidr"
+  rules=("udp $p2p_port $client_cidr")
+  if [[ $layout == udp ]]; then rules+=("udp $port $client_cidr"); fi
+  ensure_rules "${group[nlb]}" "${rules[@]}"
   # The load balancer passes packets on with their sender's address.
   ensure_rules "${group[app-connector]}" "udp $p2p_port $client_cidr" "tcp $connector_health ${group[nlb]}"
   ensure_rules "${group[http-app]}" "tcp $http_port ${group[app-connector]}"
@@ -411,13 +388,13 @@ ensure_groups() {
 
 # --- Load balancers
 
-ensure_load_balancer() {
+ensure_load_balancer() {  # NAME [OPTION...]
   local arn ip
-  arn=$(find_load_balancer "$name-nlb")
+  arn=$(find_load_balancer "$name-$1")
   if [[ -z $arn ]]; then
-    ip=$(ensure_address nlb-ip)
-    arn=$(change nlb elbv2 create-load-balancer --name "$name-nlb" --type network --scheme internet-facing \
-      --subnet-mappings "SubnetId=$public,AllocationId=$ip" --security-groups "${group[nlb]}" \
+    ip=$(ensure_address "$1-ip")
+    arn=$(change "$1" elbv2 create-load-balancer --name "$name-$1" --type network --scheme internet-facing \
+      --ip-address-type ipv4 --subnet-mappings "SubnetId=$public,AllocationId=$ip" "${@:2}" \
       --tags "$upper_tags$name" --query 'LoadBalancers[0].LoadBalancerArn')
   fi
   printf %s "$arn"
@@ -467,42 +444,51 @@ public_address() {  # ADDRESS-NAME
   echo "${address:-<$1>}"
 }
 
+# A QUIC listener stands on a load balancer without a security group and without UDP listeners: beside one, then.
 ensure_load_balancers() {
-  local state
-  say "load balancer"
-  balancer=$(ensure_load_balancer)
-  intermediate_targets=$(ensure_target_group intermediate UDP "$port" instance "$intermediate_health")
+  local balancer front=nlb arn
+  say "load balancers"
+  intermediate_targets=$(ensure_target_group "${intermediate_group[$layout]}" "${layout^^}" "$port" instance \
+    "$intermediate_health")
   connector_targets=$(ensure_target_group app-connector UDP "$p2p_port" ip "$connector_health")
-  ensure_listener "$balancer" UDP "$port" "$intermediate_targets"
+  balancer=$(ensure_load_balancer nlb --security-groups "${group[nlb]}")
   ensure_listener "$balancer" UDP "$p2p_port" "$connector_targets"
-  # One address for both ports, and it stays.
-  address=$(look ec2 describe-addresses --query 'Addresses[].PublicIp' \
-    --filters "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nlb-ip")
-  address=${address:-<nlb-ip>}
-  state=$(look elbv2 describe-load-balancers --load-balancer-arns "$balancer" --query 'LoadBalancers[0].State.Code')
-  if [[ $state != active ]]; then
-    await "the load balancer (three minutes)" elbv2 wait load-balancer-available --load-balancer-arns "$balancer"
+  arn=$balancer
+  if [[ $layout == quic ]]; then
+    front=quic
+    arn=$(ensure_load_balancer quic)
   fi
+  ensure_listener "$arn" "${layout^^}" "$port" "$intermediate_targets"
+  # The addresses stay.
+  address=$(public_address "$front-ip")
+  p2p_address=$(public_address nlb-ip)
+  await_load_balancer nlb "$balancer"
+  if [[ $layout == quic ]]; then await_load_balancer quic "$arn"; fi
 }
 
 # --- The Intermediate
 
-# shellcheck disable=SC2034,SC2153  # all are written by their names
-write_user_data() {
-  local variable
-  local region=$region parameters=/$name/intermediate listen="[::]:$port" alt_listen="[::]:$alt_port"
-  local health="0.0.0.0:$intermediate_health" cert_dir=$CERT_DIR
-  {
-    echo '#!/usr/bin/env bash'
-    for variable in region parameters packages package_sums cert_dir listen alt_listen health; do
-      printf '%s=%q\n' "$variable" "${!variable}"
-    done
-    cat "$here/intermediate-user-data.sh"
-  } >"$work/user-data"
+# Another one for each machine, and no more than its id is needed to know it: the machine makes the same of it.
+# AWS wants it unique, also while the machine that this one replaces is still leaving.
+quic_server_id() {  # INSTANCE
+  if [[ $1 == '<'* ]]; then
+    echo '<server-id>'
+  else
+    printf '0x%s' "$(printf %s "$1" | sha256sum | cut -c 1-16)"
+  fi
+}
+
+register_intermediate() {  # INSTANCE
+  local found target="Id=$1,Port=$port"
+  found=$(look elbv2 describe-target-health --target-group-arn "$intermediate_targets" \
+    --query "TargetHealthDescriptions[?Target.Id=='$1' && TargetHealth.State!='draining'].Target.Id")
+  if [[ -n $found ]]; then return; fi
+  if [[ $layout == quic ]]; then target+=",QuicServerId=$(quic_server_id "$1")"; fi
+  tell "target" elbv2 register-targets --target-group-arn "$intermediate_targets" --targets "$target"
 }
 
 ensure_intermediate() {
-  local id state=pending started made ami target
+  local id state=pending started made ami
   local -a key=()
   say "the Intermediate"
   write_user_data
@@ -533,12 +519,7 @@ ensure_intermediate() {
   fi
   if [[ $state == stopped ]]; then tell "start" ec2 start-instances --instance-ids "$id"; fi
   if [[ $state != running ]]; then await "the Intermediate" ec2 wait instance-running --instance-ids "$id"; fi
-
-  target=$(look elbv2 describe-target-health --target-group-arn "$intermediate_targets" \
-    --query "TargetHealthDescriptions[?Target.Id=='$id' && TargetHealth.State!='draining'].Target.Id")
-  if [[ -z $target ]]; then
-    tell "target" elbv2 register-targets --target-group-arn "$intermediate_targets" --targets "Id=$id,Port=$port"
-  fi
+  register_intermediate "$id"
 }
 
 # --- Names for the backends: http-app.NAME.internal, game-server.NAME.internal
@@ -635,7 +616,7 @@ $(definition_head app-connector)
       "entryPoint": ["/bin/sh", "-c"],
       "command": ["$write"],
       "secrets": [$(secret CA ca-cert.pem), $(secret CERT cert.pem), $(secret KEY key.pem), $(secret POLICY policy.toml)],
-      "environment": [$(pair VERSION "$(cat "$connector_certs"/{ca-cert,cert}.pem "$policy" | sha256sum | cut -c 1-16)")],
+      "environment": [$(pair VERSION "$(certificates_version)")],
       "mountPoints": [{"sourceVolume": "certs", "containerPath": "/certs"}],
       $(log_options app-connector)
     },
@@ -653,7 +634,7 @@ $(definition_head app-connector)
         $(pair ZTNA_SERVICE "$SERVICE_ID=tcp://http-app.$name.internal:$http_port,$ZTNA_AWS_GAME_SERVICE_ID=udp://game-server.$name.internal:$game_port"),
         $(pair CERT_DIR "$CERT_DIR"),
         $(pair ZTNA_P2P_LISTEN_PORT "$p2p_port"),
-        $(pair ZTNA_P2P_ADVERTISE "$address:$p2p_port"),
+        $(pair ZTNA_P2P_ADVERTISE "$p2p_address:$p2p_port"),
         $(pair ZTNA_HEALTH "0.0.0.0:$connector_health"),
         $(pair ZTNA_CONTROL off),
         $(pair ZTNA_LOG_FORMAT json)
@@ -745,6 +726,8 @@ ensure_services() {
 load_settings
 check_settings
 find_account
+check_cli
+refuse_another_layout
 print_cost
 confirm "Make or complete the deployment $name in $region?"
 ensure_images

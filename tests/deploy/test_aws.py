@@ -4,152 +4,27 @@ answers holds it against the service's model, keeps the state, and refuses what 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import pathlib
 import re
 import shlex
 import shutil
-import socket
 import subprocess
-from typing import Any, Iterator
+import sys
+from typing import Any
 
 import pytest
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+
+from offline_aws.account import Account, Refusal
+from offline_aws.balancing import ElasticLoadBalancing
+from offline_aws.ec2 import Ec2
+from offline_aws.harness import FILES, SCRIPTS, Aws, Site, aws, deployed, server, site  # noqa: F401
 from offline_aws.identity import S3
+from ztna import BIN
 
-HERE = pathlib.Path(__file__).resolve().parent
-SOURCE = HERE.parents[1]
-SCRIPTS = SOURCE / "deploy" / "aws"
 ACCOUNT = "123456789012"
-READS = ("Describe", "List", "Get")
-FILES = ("ca-cert.pem", "cert.pem", "key.pem")
-AWS_FUNCTION = (HERE / "offline_aws" / "aws.sh").read_text().partition("aws() ")[2].replace("{", "() {", 1)
-# More than the default values, so that nothing can be written into the scripts.
-SETTINGS = {
-    "INTERMEDIATE_HOST": "<cloud-ip>", "INTERMEDIATE_PORT": "14433", "P2P_PORT": "14434", "STUN_ALT_PORT": "14435",
-    "INTERMEDIATE_HEALTH": "127.0.0.1:19090", "CONNECTOR_HEALTH": "127.0.0.1:19091",
-    "SERVICE_ID": "some-service", "CERT_DIR": "/opt/ztna/certs", "ADMIN_ADDRESSES": "192.0.2.1,198.51.100.0/24",
-    "ZTNA_AWS_KEY_PAIR": "admin", "ZTNA_AWS_HTTP_APP_PORT": "18080", "ZTNA_AWS_GAME_SERVER_PORT": "17960",
-    "ZTNA_AWS_PACKAGES": "s3://packages.example.org/ztna/ztna-intermediate_0.1.0_amd64.deb,"
-                         "https://packages.example.org/ztna_0.1.0_amd64.deb",
-}
-
-
-class Aws:
-    """The server, and one world in it."""
-
-    def __init__(self) -> None:
-        self.process = subprocess.Popen(["/usr/bin/python3", HERE / "offline_aws" / "server.py"],
-                                        stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout
-        self.port = self.process.stdout.readline().strip()
-        self.first: tuple[subprocess.CompletedProcess[str], list[str]] | None = None
-        assert self.port, "the offline AWS has not come up; is awscli installed (./setup --tests)?"
-
-    def control(self, *words: str) -> Any:
-        with socket.create_connection(("127.0.0.1", int(self.port)), timeout=60) as connection:
-            for word in (len(words) + 1, "/", "offline", *words):
-                connection.sendall(f"{word}\0".encode())
-            with connection.makefile("rb") as stream:
-                status, length, _ = map(int, stream.readline().split())
-                out = stream.read(length)
-        assert status == 0, words
-        return json.loads(out)
-
-    def set(self, id_: str, **fields: Any) -> None:
-        self.control("set", id_, json.dumps(fields))
-
-    def calls(self) -> list[str]:
-        """The operations since the last question, all of which were answered."""
-        return [f"{service} {operation}" for service, operation, result in self.control("calls") if result == "ok"]
-
-    def changes(self) -> list[str]:
-        return [call for call in self.calls() if not call.split()[1].startswith(READS)]
-
-    def things(self, kind: str | None = None, **fields: Any) -> list[dict[str, Any]]:
-        return [thing for thing in self.control("things") if kind in (None, thing["kind"])
-                and all(thing[name] == value for name, value in fields.items())]
-
-    def one(self, kind: str, **fields: Any) -> dict[str, Any]:
-        (thing,) = self.things(kind, **fields)
-        return thing
-
-    def left(self) -> list[str]:
-        """Task definitions stay, inactive, until they are deleted by hand; and what is gone is still shown
-        for an hour."""
-        return [thing["id"] for thing in self.things() if thing.get("status") != "INACTIVE"
-                and thing.get("state") not in ("deleted", "terminated")]
-
-
-class Site:
-    """The administrator's machine: settings, certificates, and programs in PATH."""
-
-    def __init__(self, folder: pathlib.Path, aws: Aws):
-        self.folder, self.aws = folder, aws
-        self.programs = folder / "bin"
-        self.programs.mkdir()
-        (self.programs / "podman").symlink_to(HERE / "offline_aws" / "podman")
-        for role in ("relay", "home"):
-            (folder / role).mkdir()
-            for file in FILES:
-                self.write(f"{role}/{file}", f"-----BEGIN {role} {file}-----\n\"$\\ of {role}\n-----END-----\n")
-        self.write("policy.toml", "[[serve]]\nconnectors = [\"home\"]\nservices = [\"some-service\"]\n")
-        self.settings = {**SETTINGS, "ZTNA_AWS_INTERMEDIATE_CERTS": str(folder / "relay"),
-                         "ZTNA_AWS_CONNECTOR_CERTS": str(folder / "home"),
-                         "ZTNA_AWS_POLICY": str(folder / "policy.toml")}
-
-    def write(self, name: str, text: str) -> pathlib.Path:
-        path = self.folder / name
-        path.write_text(text)
-        return path
-
-    def environment(self) -> dict[str, str]:
-        return {"PATH": f"{self.programs}:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.folder), "LC_ALL": "C.UTF-8",
-                "ZTNA_AWS_RETRY_DELAY": "0", "OFFLINE_AWS": self.aws.port, "BASH_FUNC_aws%%": AWS_FUNCTION}
-
-    def run(self, script: str, *args: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
-        env = self.write("site.env", "".join(f"{name}={value}\n" for name, value in self.settings.items()))
-        done = subprocess.run([SCRIPTS / script, "--env", env, *args], env=self.environment(), cwd=self.folder,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=500)
-        assert status is None or done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]
-        return done
-
-    def up(self, *args: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
-        return self.run("up.sh", "--yes", *args, status=status)
-
-    def down(self, *args: str, status: int | None = 0) -> subprocess.CompletedProcess[str]:
-        return self.run("down.sh", "--yes", *args, status=status)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Aws]:
-    aws = Aws()
-    yield aws
-    aws.process.kill()
-    aws.process.wait()
-
-
-@pytest.fixture
-def aws(server: Aws) -> Aws:
-    server.control("new")
-    return server
-
-
-@pytest.fixture
-def deployed(aws: Aws, site: "Site") -> "Site":
-    """A complete deployment: made by up.sh once, and the same world for each test."""
-    if aws.first is None:
-        done = site.up()
-        aws.first = done, aws.changes()
-        aws.control("save")
-    aws.control("load")
-    return site
-
-
-@pytest.fixture
-def site(tmp_path: pathlib.Path, aws: Aws) -> Site:
-    return Site(tmp_path, aws)
 
 
 # --- What the scripts make
@@ -184,20 +59,37 @@ def check_rules(aws: Aws) -> None:
     }
 
 
-def check_load_balancer(aws: Aws) -> None:
-    balancer = aws.one("load-balancer", state="active", scheme="internet-facing")
-    groups = {group["id"]: group["name"] for group in aws.things("security-group")}
-    assert [groups[id_] for id_ in balancer["groups"]] == ["ztna-nlb-sg"]
-    instance = aws.one("instance", state="running")
+def listeners_of(aws: Aws) -> dict[tuple[str, str, int], tuple[Any, ...]]:
+    """(load balancer, protocol, port) of each: what it sends to."""
     found = {}
-    for listener in aws.things("listener", balancer=balancer["id"]):
+    for listener in aws.things("listener"):
+        balancer = aws.one("load-balancer", id=listener["balancer"], state="active", scheme="internet-facing")
         targets = aws.one("target-group", id=listener["targets"])
-        found[(listener["protocol"], listener["port"])] = (
+        found[balancer["name"], listener["protocol"], listener["port"]] = (
             targets["protocol"], targets["type"], targets["health"],
-            {id_: target["port"] for id_, target in targets["targets"].items()})
+            {id_: (target["port"], target["server_id"]) for id_, target in targets["targets"].items()})
         assert targets["attributes"]["deregistration_delay.connection_termination.enabled"] == "true"
-    assert found == {("UDP", 14433): ("UDP", "instance", ["TCP", "19090"], {instance["id"]: 14433}),
-                     ("UDP", 14434): ("UDP", "ip", ["TCP", "19091"], {"10.0.2.99": 14434})}
+    return found
+
+
+def balancer_groups(aws: Aws) -> dict[str, list[str]]:
+    names = {group["id"]: group["name"] for group in aws.things("security-group")}
+    return {balancer["name"]: [names[id_] for id_ in balancer["groups"]] for balancer in aws.things("load-balancer")}
+
+
+def address_of(aws: Aws, balancer: str) -> str:
+    return aws.one("address", user=aws.one("load-balancer", name=balancer)["id"])["ip"]
+
+
+CONNECTOR_LISTENER = {("ztna-nlb", "UDP", 14434): ("UDP", "ip", ["TCP", "19091"], {"10.0.2.99": (14434, None)})}
+
+
+def check_load_balancer(aws: Aws) -> None:
+    instance = aws.one("instance", state="running")
+    assert balancer_groups(aws) == {"ztna-nlb": ["ztna-nlb-sg"]}
+    assert listeners_of(aws) == {
+        ("ztna-nlb", "UDP", 14433): ("UDP", "instance", ["TCP", "19090"], {instance["id"]: (14433, None)}),
+        **CONNECTOR_LISTENER}
 
 
 def check_instance(aws: Aws) -> None:
@@ -227,7 +119,7 @@ def check_services(aws: Aws, site: Site) -> None:
         ["http-app", "game-server"]
 
     certificates, connector = aws.one("task-definition", family="ztna-app-connector", status="ACTIVE")["containers"]
-    address = aws.one("address", user=aws.one("load-balancer")["id"])["ip"]
+    address = address_of(aws, "ztna-nlb")
     assert {each["name"]: each["value"] for each in connector["environment"]} == {
         "ZTNA_INTERMEDIATE": f"{address}:14433", "ZTNA_P2P_ADVERTISE": f"{address}:14434",
         "ZTNA_SERVICE": "some-service=tcp://http-app.ztna.internal:18080,quake=udp://game-server.ztna.internal:17960",
@@ -315,7 +207,7 @@ def test_up_makes_it_and_up_again_changes_nothing_and_down_leaves_nothing(aws: A
     assert aws.first
     first, changes = aws.first
     assert f"done: {len(changes) + 3} changes" in first.stderr  # and three images pushed
-    address = aws.one("address", user=aws.one("load-balancer")["id"])["ip"]
+    address = address_of(aws, "ztna-nlb")
     assert first.stdout.splitlines()[-2:] == [f"INTERMEDIATE_HOST={address}", "INTERMEDIATE_PORT=14433"]
     before = aws.things()
 
@@ -336,12 +228,182 @@ def test_up_makes_it_and_up_again_changes_nothing_and_down_leaves_nothing(aws: A
     assert "there was nothing to remove" in site.down().stderr
 
 
-def test_cost_is_shown_before_anything_is_made(aws: Aws, site: Site) -> None:
+# --- The layout with a load balancer that reads QUIC connection ids
+
+def check_quic_load_balancers(aws: Aws) -> str:
+    """And the server id of the machine."""
+    instance = aws.one("instance", state="running")
+    server_id = "0x" + hashlib.sha256(instance["id"].encode()).hexdigest()[:16]
+    assert balancer_groups(aws) == {"ztna-nlb": ["ztna-nlb-sg"], "ztna-quic": []}
+    assert listeners_of(aws) == {
+        ("ztna-quic", "QUIC", 14433): ("QUIC", "instance", ["TCP", "19090"], {instance["id"]: (14433, server_id)}),
+        **CONNECTOR_LISTENER}
+    assert all(balancer["address_type"] == "ipv4" for balancer in aws.things("load-balancer"))
+    return server_id
+
+
+def check_quic_rules(aws: Aws) -> None:
+    everybody, rules = "0.0.0.0/0", rules_of(aws)
+    assert rules["ztna-nlb-sg"] == {("udp", 14434, everybody)}
+    # The load balancer has no group: its health checks come from the public subnet.
+    assert rules["ztna-intermediate-sg"] >= {("udp", 14433, everybody), ("udp", 14435, everybody),
+                                             ("tcp", 19090, "10.0.1.0/24")}
+    assert not any(source == "ztna-nlb-sg" for _, _, source in rules["ztna-intermediate-sg"])
+
+
+def check_quic_machine(aws: Aws, site: Site, server_id: str) -> None:
+    """Its user data makes the id that the load balancer was told, and the daemon takes it."""
+    root, _, environment = machine(site)
+    (root / "var/lib/cloud/data").mkdir(parents=True)
+    (root / "var/lib/cloud/data/instance-id").write_text(aws.one("instance", state="running")["id"] + "\n")
+    user_data = site.write("user-data", aws.one("instance", state="running")["user_data"])
+    subprocess.run(["bash", user_data], env=environment, check=True, capture_output=True, timeout=60)
+    lines = (root / "etc/ztna/intermediate.env").read_text().splitlines()
+    assert f"ZTNA_QUIC_LB_SERVER_ID={server_id}" in lines
+    settings = dict(line.split("=", 1) for line in lines)
+    shown = subprocess.run([BIN / "intermediate-server", "--print-config"], env=settings, capture_output=True,
+                           text=True, check=True, timeout=60).stdout
+    assert re.search(rf"{server_id[2:]}\b.*ZTNA_QUIC_LB_SERVER_ID", shown), shown
+
+
+def test_quic_layout(aws: Aws, site: Site) -> None:
+    site.settings["ZTNA_AWS_LAYOUT"] = "quic"
+    made = site.up()
+    server_id = check_quic_load_balancers(aws)
+    check_quic_rules(aws)
+    check_quic_machine(aws, site, server_id)
+    front, back = address_of(aws, "ztna-quic"), address_of(aws, "ztna-nlb")
+    assert made.stdout.splitlines()[-2:] == [f"INTERMEDIATE_HOST={front}", "INTERMEDIATE_PORT=14433"]
+    _, connector = aws.one("task-definition", family="ztna-app-connector", status="ACTIVE")["containers"]
+    told = {each["name"]: each["value"] for each in connector["environment"]}
+    assert (told["ZTNA_INTERMEDIATE"], told["ZTNA_P2P_ADVERTISE"]) == (f"{front}:14433", f"{back}:14434")
+
+    aws.calls()
+    assert "done: 0 changes" in site.up().stderr and aws.changes() == []
+    lines = [" ".join(line.split()) for line in site.run("status.sh").stdout.splitlines()]
+    assert f"{front} QUIC 14433" in lines and f"{back} UDP 14434" in lines
+
+    # A new machine has an id of its own.
+    aws.set(aws.one("instance")["id"], state="terminated")
+    site.up()
+    assert check_quic_load_balancers(aws) != server_id
+    site.settings["ZTNA_AWS_LAYOUT"] = "udp"  # down.sh removes either
+    site.down()
+    assert aws.left() == []
+
+
+@pytest.mark.parametrize("script", ["up.sh", "status.sh"])
+def test_a_layout_is_not_changed_under_what_stands(aws: Aws, deployed: Site, script: str) -> None:
+    aws.calls()
+    deployed.settings["ZTNA_AWS_LAYOUT"] = "quic"
+    refused = deployed.run(script, *(["--yes"] if script == "up.sh" else []), status=1)
+    assert "ztna stands in the layout udp" in refused.stderr and "down.sh" in refused.stderr
+    assert aws.changes() == []
+
+
+def test_what_is_left_of_the_other_layout_is_removed_first(aws: Aws, site: Site) -> None:
+    site.settings["ZTNA_AWS_LAYOUT"] = "quic"
+    calls = [line for line in site.run("up.sh", "--dry-run").stdout.splitlines() if line.startswith("aws ")]
+    (_, second) = [number for number, call in enumerate(calls, 1) if "'create-load-balancer'" in call]
+    aws.control("fail", str(second), "before")
+    site.up(status=1)
+    assert aws.things("target-group", name="ztna-quic") and not aws.things("load-balancer", name="ztna-quic")
+    aws.calls()
+    site.settings["ZTNA_AWS_LAYOUT"] = "udp"
+    assert "ztna stands in the layout quic" in site.up(status=1).stderr
+    assert aws.changes() == []
+    site.down()
+    assert aws.left() == []
+
+
+def test_an_aws_cli_that_does_not_know_quic_is_named(tmp_path: pathlib.Path) -> None:
+    old = Aws("--as-installed")
+    try:
+        site = Site(tmp_path, old)
+        known = subprocess.run(["bash", "-c", "aws elbv2 register-targets --generate-cli-skeleton input"],
+                               env=site.environment(), cwd=tmp_path, capture_output=True, text=True, check=True,
+                               timeout=60).stdout
+        if "QuicServerId" in known:
+            pytest.skip("the AWS CLI here knows QUIC")
+        site.settings["ZTNA_AWS_LAYOUT"] = "quic"
+        assert "this AWS CLI is too old for ZTNA_AWS_LAYOUT=quic (aws-cli/" in site.up(status=1).stderr
+        assert old.things() == []
+    finally:
+        old.end()
+
+
+@pytest.fixture
+def balancing() -> tuple[ElasticLoadBalancing, dict[str, str]]:
+    """A load balancer service with one network, and the arns of what is in it."""
+    account = Account()
+    account.add("vpc", "vpc-1", cidr="10.0.0.0/16")
+    account.add("subnet", "subnet-1", vpc="vpc-1")
+    account.add("internet-gateway", "igw-1", vpc="vpc-1")
+    account.add("security-group", "sg-1", vpc="vpc-1")
+    for machine_ in ("i-1", "i-2"):
+        account.add("instance", machine_, state="running")
+    service, made = ElasticLoadBalancing(account, Ec2(account)), {}
+    for name, options in (("plain", {}), ("grouped", {"SecurityGroups": ["sg-1"]}),
+                          ("dual", {"IpAddressType": "dualstack"})):
+        account.add("address", f"eipalloc-{name}", user=None)
+        made[name] = service.create_load_balancer({
+            "Name": name, "Type": "network", "Scheme": "internet-facing", **options,
+            "SubnetMappings": [{"SubnetId": "subnet-1", "AllocationId": f"eipalloc-{name}"}],
+        })["LoadBalancers"][0]["LoadBalancerArn"]
+        account.made += 1
+    for protocol in ("UDP", "QUIC"):
+        made[protocol] = service.create_target_group({
+            "Name": protocol, "Protocol": protocol, "Port": 4433, "VpcId": "vpc-1", "TargetType": "instance",
+            "HealthCheckProtocol": "TCP", "HealthCheckPort": "9090"})["TargetGroups"][0]["TargetGroupArn"]
+    return service, made
+
+
+@pytest.mark.parametrize("wrong", [
+    [("grouped", "QUIC")], [("dual", "QUIC")], [("plain", "UDP"), ("plain", "QUIC")],
+    [("plain", "QUIC"), ("plain", "UDP")], [("plain", "QUIC"), ("plain", "QUIC")],
+])
+def test_the_offline_account_refuses_quic_listeners_as_aws_does(balancing: Any, wrong: list[tuple[str, str]]) -> None:
+    service, made = balancing
+
+    def listen(port: int, balancer: str, protocol: str) -> None:
+        service.create_listener({"LoadBalancerArn": made[balancer], "Protocol": protocol, "Port": port,
+                                 "DefaultActions": [{"Type": "forward", "TargetGroupArn": made[protocol]}]})
+    for port, (balancer, protocol) in enumerate(wrong[:-1], 4433):
+        listen(port, balancer, protocol)
+    with pytest.raises(Refusal, match="listeners are not allowed"):
+        listen(5000, *wrong[-1])
+
+
+def test_the_offline_account_refuses_server_ids_as_aws_does(balancing: Any) -> None:
+    service, made = balancing
+    good = "0x00000000000000a1"
+
+    def register(machine_: str, server_id: str | None, protocol: str = "QUIC") -> None:
+        service.register_targets({"TargetGroupArn": made[protocol], "Targets": [
+            {"Id": machine_, **({"QuicServerId": server_id} if server_id else {})}]})
+    register("i-1", good)
+    register("i-1", good)
+    register("i-1", None, "UDP")
+    for refused in (("i-2", None), ("i-2", good), ("i-2", "0x00000000000000A1"), ("i-2", "00000000000000a2"),
+                    ("i-2", "0xa2"), ("i-1", "0x00000000000000a2"), ("i-2", good, "UDP")):
+        with pytest.raises(Refusal):
+            register(*refused)
+    with pytest.raises(Refusal, match="QUIC cannot check health"):
+        service.create_target_group({"Name": "other", "Protocol": "QUIC", "Port": 1, "VpcId": "vpc-1",
+                                     "TargetType": "instance", "HealthCheckProtocol": "QUIC"})
+
+
+# --- Before, between and after
+
+@pytest.mark.parametrize("layout", ["udp", "quic"])
+def test_cost_is_shown_before_anything_is_made(aws: Aws, site: Site, layout: str) -> None:
+    site.settings["ZTNA_AWS_LAYOUT"] = layout
     shown = site.run("up.sh", status=2)  # nobody is there to agree
     assert "dollars a month" in shown.stdout and "https://aws.amazon.com/vpc/pricing/" in shown.stdout
     assert aws.changes() == []
     rows = [line.split("\t") for line in (SCRIPTS / "prices.tsv").read_text().splitlines()
-            if line.startswith("fixed\t")]
+            if line.startswith(("fixed\t", f"{layout}\t"))]
+    assert len(rows) == (9 if layout == "udp" else 11)
     total = sum(float(row[2]) * float(row[3]) for row in rows)
     (line,) = [line for line in shown.stdout.splitlines() if "dollars a month" in line]
     assert float(line.split()[1]) == pytest.approx(total, abs=0.01)
@@ -510,6 +572,7 @@ def test_a_package_that_is_another_is_not_installed(aws: Aws, deployed: Site, wr
     ({"ZTNA_AWS_POLICY": "/nonexistent"}, "/nonexistent cannot be read"),
     ({"INTERMEDIATE_HEALTH": "off"}, "want a port"),
     ({"P2P_PORT": "0"}, "P2P_PORT"),
+    ({"ZTNA_AWS_LAYOUT": "tcp"}, "expected udp or quic"),
 ])
 def test_wrong_settings_are_named_before_the_first_call(aws: Aws, site: Site, changed: dict[str, str],
                                                         message: str) -> None:

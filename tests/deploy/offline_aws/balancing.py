@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from .account import Account, Refusal, Thing, arn, progress, tag_list, tags_of
 from .ec2 import Ec2
 
-UDP_LIKE = ("UDP", "TCP_UDP")
+UDP = ("UDP", "TCP_UDP")
+QUIC = ("QUIC", "TCP_QUIC")
+SERVER_ID = re.compile(r"0x[0-9a-f]{16}")
 
 
 class ElasticLoadBalancing:
@@ -33,7 +37,8 @@ class ElasticLoadBalancing:
         address = self.ec2.use_address(mapping["AllocationId"], id_)
         balancer = self.account.add("load-balancer", id_, tags_of(params), name=params["Name"], subnet=subnet["id"],
                                     vpc=subnet["vpc"], groups=groups, state="provisioning", leaving=False,
-                                    scheme=params["Scheme"], address=address["id"])
+                                    scheme=params["Scheme"], address=address["id"],
+                                    address_type=params.get("IpAddressType", "ipv4"))
         return {"LoadBalancers": [self.show(balancer)]}
 
     def show(self, balancer):
@@ -72,8 +77,8 @@ class ElasticLoadBalancing:
         if self.account.all("target-group", name=params["Name"]):
             raise Refusal("DuplicateTargetGroupName", f"A target group with the name '{params['Name']}' exists")
         vpc = self.ec2.vpc(params["VpcId"])
-        if params["Protocol"] in UDP_LIKE and params.get("HealthCheckProtocol") not in ("TCP", "HTTP", "HTTPS"):
-            raise Refusal("InvalidConfigurationRequest", "UDP cannot check health")
+        if params.get("HealthCheckProtocol", "TCP") not in ("TCP", "HTTP", "HTTPS"):
+            raise Refusal("InvalidConfigurationRequest", f"{params['HealthCheckProtocol']} cannot check health")
         id_ = arn("elasticloadbalancing", f"targetgroup/{params['Name']}/{self.account.made:016x}")
         self.account.made += 1
         group = self.account.add(
@@ -120,11 +125,24 @@ class ElasticLoadBalancing:
         if group["protocol"] != params["Protocol"]:
             raise Refusal("InvalidConfigurationRequest",
                           f"protocol {group['protocol']} of the target group, {params['Protocol']} of the listener")
+        if params["Protocol"] in UDP + QUIC:
+            self.fits(params["Protocol"], balancer, [other["protocol"] for other in others])
         id_ = balancer["id"].replace("loadbalancer/net", "listener/net") + f"/{self.account.made:016x}"
         self.account.made += 1
         listener = self.account.add("listener", id_, tags_of(params), balancer=balancer["id"],
                                     protocol=params["Protocol"], port=params["Port"], targets=group["id"])
         return {"Listeners": [self.show_listener(listener)]}
+
+    def fits(self, protocol: str, balancer: Thing, others: list[str]) -> None:
+        """What https://docs.aws.amazon.com/elasticloadbalancing/latest/network/create-listener.html demands of
+        a load balancer."""
+        if balancer["address_type"] != "ipv4":
+            raise Refusal("InvalidConfigurationRequest", f"{protocol} listeners are not allowed with dual stack")
+        if protocol in QUIC and balancer["groups"]:
+            raise Refusal("InvalidConfigurationRequest", f"{protocol} listeners are not allowed with security groups")
+        wrong = UDP + QUIC if protocol in QUIC else QUIC
+        if any(other in wrong for other in others):
+            raise Refusal("InvalidConfigurationRequest", f"{protocol} listeners are not allowed beside {others}")
 
     def show_listener(self, listener):
         return {"ListenerArn": listener["id"], "LoadBalancerArn": listener["balancer"], "Port": listener["port"],
@@ -147,8 +165,21 @@ class ElasticLoadBalancing:
                 instance = self.account.one("instance", target["Id"], "InvalidTarget")
                 if instance["state"] != "running":
                     raise Refusal("InvalidTarget", f"The following targets are not in a running state: {target['Id']}")
-            group["targets"][target["Id"]] = {"port": target.get("Port", group["port"])}
+            server_id = target.get("QuicServerId")
+            self.check_server_id(group, target["Id"], server_id)
+            group["targets"][target["Id"]] = {"port": target.get("Port", group["port"]), "server_id": server_id}
         return {}
+
+    def check_server_id(self, group: Thing, target: str, server_id: str | None) -> None:
+        if (group["protocol"] in QUIC) != (server_id is not None):
+            raise Refusal("InvalidTarget", f"protocol {group['protocol']}, QuicServerId {server_id}")
+        if server_id is None:
+            return
+        if not SERVER_ID.fullmatch(server_id):
+            raise Refusal("InvalidTarget", f"QuicServerId {server_id} is not 0x and 16 lower-case hexadecimal digits")
+        for other, registered in group["targets"].items():
+            if (other == target) != (registered["server_id"] == server_id):
+                raise Refusal("InvalidTarget", f"{other} is registered with {registered['server_id']}")
 
     def describe_target_health(self, params):
         group = self.targets(params["TargetGroupArn"])
@@ -156,5 +187,7 @@ class ElasticLoadBalancing:
             if id_.startswith("i-") and self.account.things[id_]["state"] == "terminated":
                 del group["targets"][id_]
         return {"TargetHealthDescriptions": [
-            {"Target": {"Id": id_, "Port": target["port"]}, "TargetHealth": {"State": "healthy"}}
+            {"Target": {"Id": id_, "Port": target["port"],
+                        **({"QuicServerId": target["server_id"]} if target["server_id"] else {})},
+             "TargetHealth": {"State": "healthy"}}
             for id_, target in group["targets"].items()]}

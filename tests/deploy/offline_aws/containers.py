@@ -312,7 +312,7 @@ class Ecs:
             if targets["type"] != "ip":
                 raise Refusal("InvalidParameterException", "awsvpc needs target type ip")
             service["balancers"].append(targets["id"])
-            targets["targets"]["10.0.2.99"] = {"port": each["containerPort"]}
+            targets["targets"]["10.0.2.99"] = {"port": each["containerPort"], "server_id": None}
 
     def show_service(self, service):
         running = service["desired"] if service["state"] == "ACTIVE" else 0

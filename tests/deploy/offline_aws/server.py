@@ -1,6 +1,10 @@
 """Runs the AWS CLI for many callers in one process, which takes a second to start and then milliseconds a
 call. It prints the TCP port on loopback where it listens; aws.sh has the protocol. `aws offline CONTROL …`
 looks into the account or prepares a failure.
+
+The CLI in Debian is older than the load balancers' QUIC. newer_model holds what is missing: the fields that
+botocore 1.43.11 has and we use, in the form in which botocore itself adds to its models. `--as-installed` leaves
+it out.
 """
 
 from __future__ import annotations
@@ -20,6 +24,8 @@ from typing import Any
 os.environ.update(AWS_ACCESS_KEY_ID="AKIDEXAMPLE", AWS_SECRET_ACCESS_KEY="nothing", AWS_PAGER="",
                   AWS_EC2_METADATA_DISABLED="true", AWS_CONFIG_FILE="/nonexistent",
                   AWS_SHARED_CREDENTIALS_FILE="/nonexistent")
+if "--as-installed" not in sys.argv[1:]:
+    os.environ["AWS_DATA_PATH"] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "newer_model")
 
 from awscli import clidriver  # noqa: E402
 
