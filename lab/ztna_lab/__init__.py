@@ -20,5 +20,6 @@
     shell        a shell on one of the hosts
     commands     the command line
 
-Python's standard library only. Nothing outside the laboratory's own namespaces is touched.
+Python's standard library only. Nothing outside the laboratory's own namespaces is touched, but for
+their files in /etc/netns.
 """

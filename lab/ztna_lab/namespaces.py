@@ -24,6 +24,7 @@ import time
 PREFIX = "ztna-lab"
 LOCKS = pathlib.Path("/run/ztna-lab")
 NAMESPACES = pathlib.Path("/run/netns")
+FILES = pathlib.Path("/etc/netns")  # ip-netns(8) lays what is there over /etc
 CLONE_NEWNET = 0x40000000
 
 _numbers = itertools.count(1)
@@ -157,6 +158,14 @@ class Host:
             os.close(there)
             os.close(home)
 
+    def names(self, addresses: dict[str, list[str]]):
+        """What names mean to the processes that are started here from now on."""
+        folder = FILES / self.namespace
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = ["127.0.0.1 localhost"]
+        lines += [f"{address} {name}" for name, all_of in addresses.items() for address in all_of]
+        (folder / "hosts").write_text("\n".join(lines) + "\n")
+
     def socket(self, kind: int = socket.SOCK_STREAM, family: int = socket.AF_INET) -> socket.socket:
         with self.entered():
             return socket.socket(family, kind)
@@ -264,6 +273,7 @@ def _remove_namespace(name: str):
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
+    shutil.rmtree(FILES / name, ignore_errors=True)  # first: stale ones are found by the namespace
     run([ip_program(), "netns", "del", name], check=False)
 
 

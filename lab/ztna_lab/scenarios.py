@@ -144,6 +144,34 @@ def _ipv6(scene: Scene):
     scene.exact()
 
 
+def _one_has_ipv4_alone(scene: Scene, with_both: str, with_one: str):
+    """The Intermediate's name has an address of each family."""
+    scene.system.name_intermediate(scene.laptop, scene.server)
+    getattr(scene, with_one).sysctl(net__ipv6__conf__all__disable_ipv6=1)
+    scene.start()
+    scene.hello()
+    for host, daemon in (("laptop", scene.agent), ("server", scene.connector)):
+        seen = daemon.status()["uplinks"][0]["observed_address"]
+        scene.expect(seen.startswith("[") == (host == with_both),
+                     f"the {host} reaches the Intermediate from {seen}")
+    scene.expect_direct(scene.agent_site.outside_address, scene.connector_site.outside_address)
+    scene.exact()
+
+
+@scenario("dual-stack-agent",
+          "Agent dials by IPv6, Connector has IPv4 alone, both behind IPv4 NATs: direct by IPv4",
+          Plan(home("port-range"), home(), ipv6=True))
+def _dual_stack_agent(scene: Scene):
+    _one_has_ipv4_alone(scene, "laptop", "server")
+
+
+@scenario("dual-stack-connector",
+          "Connector dials by IPv6, Agent has IPv4 alone, both behind IPv4 NATs: direct by IPv4",
+          Plan(home(), home("port-range"), ipv6=True))
+def _dual_stack_connector(scene: Scene):
+    _one_has_ipv4_alone(scene, "server", "laptop")
+
+
 # --- UDP is blocked
 
 

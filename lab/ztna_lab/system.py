@@ -10,9 +10,10 @@ import sys
 
 from .namespaces import Host, LabError, Process, run, wait_for
 from .programs import program
-from .wan import INTERMEDIATE, INTERMEDIATE_ALT, Wan
+from .wan import INTERMEDIATE, INTERMEDIATE_ALT, INTERMEDIATE_IPV6, Wan
 
 TRUST_DOMAIN = "lab.example"
+INTERMEDIATE_NAME = f"relay.{TRUST_DOMAIN}"
 PORT = 4433
 ALT_PORT = 4435
 P2P_PORT = 4434
@@ -98,6 +99,7 @@ class System:
         self.wan = wan
         self.lab = wan.lab
         self.folder = wan.lab.folder
+        self.intermediate = INTERMEDIATE  # as the others are told of it
         self.daemons: dict[str, Daemon] = {}
         self.forwards: dict[str, dict[str, int]] = {}  # Agent's name, service: port on its host
         self._ztna("ca", "init", "--trust-domain", TRUST_DOMAIN, "--out", self._at("ca"))
@@ -133,13 +135,20 @@ class System:
             text += f"[[allow]]\n{rule}[[prove]]\n{rule}"
         pathlib.Path(self._at("policy.toml")).write_text(text)
 
+    def name_intermediate(self, *hosts: Host) -> None:
+        """From now on it is dialled by a name, which means an address of each family on these hosts."""
+        self.intermediate = INTERMEDIATE_NAME
+        for host in hosts:
+            host.names({INTERMEDIATE_NAME: [INTERMEDIATE, INTERMEDIATE_IPV6]})
+
     # --- daemons
 
     def start_intermediate(self) -> Daemon:
         """Two addresses with the same two ports, as RFC 5780 wants; and 443, which some networks
         leave open when they block the rest."""
-        six = ["--listen", f"[2001:db8:0:1::10]:{PORT}"] if self.wan.ipv6 else []
-        certificate = self._issue("intermediate", "relay", "--ip", INTERMEDIATE)
+        six = ["--listen", f"[{INTERMEDIATE_IPV6}]:{PORT}"] if self.wan.ipv6 else []
+        certificate = self._issue("intermediate", "relay", "--ip", INTERMEDIATE,
+                                  "--dns", INTERMEDIATE_NAME)
         daemon = self._daemon(self.wan.intermediate, "intermediate", "intermediate", [
             program("intermediate-server"), "--listen", f"{INTERMEDIATE}:{PORT}",
             "--listen", f"{INTERMEDIATE}:443", *six,
@@ -160,7 +169,7 @@ class System:
                         *flags: str, intermediate_port: int = PORT) -> Daemon:
         web, echo = services
         return self._daemon(host, f"connector-{name}", "connector", [
-            program("app-connector"), "--intermediate", f"{INTERMEDIATE}:{intermediate_port}",
+            program("app-connector"), "--intermediate", f"{self.intermediate}:{intermediate_port}",
             "--cert-dir", self._issue("connector", name, "--serve", "*"),
             "--policy", self._at("policy.toml"),
             "--service", f"{web}=tcp://127.0.0.1:{WEB_BACKEND}",
@@ -177,7 +186,7 @@ class System:
                          "--forward", f"udp://127.0.0.1:{ports[echo]}={echo}"]
         self.forwards[name] = ports
         return self._daemon(host, f"agent-{name}", "agent", [
-            program("ztna-agent"), "--intermediate", f"{INTERMEDIATE}:{intermediate_port}",
+            program("ztna-agent"), "--intermediate", f"{self.intermediate}:{intermediate_port}",
             "--cert-dir", self._issue("agent", name), *forwards, *flags])
 
     @staticmethod

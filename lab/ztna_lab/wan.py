@@ -22,6 +22,7 @@ from .namespaces import Host, Laboratory
 
 INTERMEDIATE = "198.18.0.10"
 INTERMEDIATE_ALT = "198.18.0.20"
+INTERMEDIATE_IPV6 = "2001:db8:0:1::10"
 CORE = "198.18.0.1"
 SHAPES = ("routed", "long", "adjacent")
 
@@ -87,7 +88,7 @@ class Wan:
             self.core.ip(f"addr add {CORE}/24 dev to-relay")
         if self.ipv6:
             self.core.ip("addr add 2001:db8:0:1::1/64 dev to-relay nodad")
-            host.ip("addr add 2001:db8:0:1::10/64 dev eth0 nodad",
+            host.ip(f"addr add {INTERMEDIATE_IPV6}/64 dev eth0 nodad",
                     "route add default via 2001:db8:0:1::1")
 
     # --- sites

@@ -12,7 +12,7 @@ namespace ztna::nat {
 
 enum class CandidateKind : std::uint8_t {
   host,            // an address of one of its interfaces
-  reflexive,       // what an Intermediate sees (QAD)
+  reflexive,       // what an Intermediate sees (QAD, STUN)
   advertised,      // an operator says so: a NodePort, a load balancer, a port forward
   peer_reflexive,  // where an authenticated check came from
 };

@@ -57,6 +57,15 @@ inline constexpr base::Duration trust = 30s;
 // A path that proved itself so recently may be moved to.
 inline constexpr base::Duration fresh = 2s;
 
+// A question for our address at an Intermediate: the requests, each so long after the one before is
+// sent, and the wait for the last one's answer. RFC 8489 §6.2.1 waits 39.5 s; checks cannot.
+inline constexpr std::array<base::Duration, 4> address_request{500ms, 500ms, 1s, 1s};
+// From a question that was answered to the next, while there are sessions: many NATs forget a
+// mapping after 30 s, and give the socket another. (Tailscale: 20 to 26 s.)
+inline constexpr base::Duration address_refresh = 20s;
+// From one that was not. Mostly there is no way there in that family, and will be none.
+inline constexpr base::Duration address_retry = 60s;
+
 // Between two moves to a better path.
 inline constexpr base::Duration upgrade_gap = 1s;
 // A path that was in doubt is left alone for so long, doubling, until it was good for hold_forget.

@@ -68,6 +68,7 @@ struct Node::Slot {
   base::Time relay_lost_at = base::never;
   base::Time must_start_by = base::never;  // a Connector's session waits for its Agent's Initial
   bool touched = false;
+  bool direct = false;  // at the last look
 
   [[nodiscard]] bool wants_relay() const { return leg == nullptr || !leg->uplink().up(); }
 };
@@ -88,6 +89,7 @@ Node::Node(NodeConfig config, NodeOwner& owner, base::WallReference wall)
     uplink.version = config_.version;
     uplink.incarnation = config_.incarnation;
     uplink.always_keep_alive = config_.role == Session::Role::connector;
+    uplink.learn_addresses = config_.direct_paths;
     uplink.random = config_.random;
     uplink.cid_layout = config_.cid_layout;
     uplink.reset_key = reset_key_;
@@ -109,6 +111,7 @@ void Node::add_socket(base::SocketId id, const base::Address& local) {
 void Node::set_interfaces(const std::vector<base::Address>& addresses, base::Time now) {
   now_ = now;
   interfaces_ = addresses;
+  for (const auto& uplink : uplinks_) uplink->interfaces_changed(now);
   update_candidates();
 }
 
@@ -119,8 +122,11 @@ std::vector<nat::Candidate> Node::candidates() const {
     all.push_back({nat::CandidateKind::advertised, address});
   }
   for (const auto& uplink : uplinks_) {
+    if (!uplink->up()) continue;
     const auto seen = base::Address::parse(uplink->observed_address());
-    if (uplink->up() && seen) all.push_back({nat::CandidateKind::reflexive, *seen});
+    if (seen) all.push_back({nat::CandidateKind::reflexive, *seen});
+    const auto& mapped = uplink->mapped_address();
+    if (mapped) all.push_back({nat::CandidateKind::reflexive, *mapped});
   }
   const auto add_host = [&](const base::Address& local) {
     if (!local.is_unspecified()) return all.push_back({nat::CandidateKind::host, local});
@@ -141,6 +147,13 @@ void Node::update_candidates() {
     slot->session->set_candidates(all, now_);
     touch(key);
   }
+}
+
+// A NAT that restarts takes direct paths and what we know of ourselves at once.
+void Node::watch_path(Slot& slot) {
+  const bool direct = slot.session->path_kind() == session::PathKind::direct;
+  if (!std::exchange(slot.direct, direct) || direct) return;
+  for (const auto& uplink : uplinks_) uplink->direct_path_lost(now_);
 }
 
 void Node::set_credentials(std::shared_ptr<const identity::Credentials> credentials,
@@ -238,10 +251,14 @@ void Node::receive(const base::Incoming& packet, base::Time now) {
   }
 }
 
-// A check names its session; the answer to one has the session's tag in its transaction id.
+// A check names its session; the answer to one has the session's tag in its transaction id. What
+// an uplink asked for has 96 bits of its own.
 void Node::receive_stun(const base::Incoming& packet, base::Time now) {
   const auto message = wire::stun::Message::parse(packet.payload);
   if (message) {
+    for (const auto& uplink : uplinks_) {
+      if (uplink->receive_stun(packet, *message, now)) return;
+    }
     Slot* slot = nullptr;
     if (const auto id = nat::session_of(*message)) {
       slot = slot_of(*id);
@@ -345,6 +362,7 @@ base::Outgoing Node::transmit_sessions(base::MutableBytes buffer, base::Time now
       forget(slot);
       continue;
     }
+    watch_path(slot);
     refresh_deadline(slot);
     // Its timers rest while the relay takes nothing, so it must be looked at until it does.
     const bool waits = slot.session->blocked() || (slot.leg != nullptr && !slot.leg->writable());

@@ -97,6 +97,8 @@ class Node final : private UplinkHandler {
   // The uplink that relays for this session, or null.
   [[nodiscard]] const Uplink* uplink_of(const session::Session& session) const;
   [[nodiscard]] bool any_uplink_up() const;
+  // Where this node might be reached, as peers are told.
+  [[nodiscard]] std::vector<nat::Candidate> candidates() const;
 
   struct Counters {
     std::uint64_t packets_unknown = 0;   // no connection of ours
@@ -128,6 +130,7 @@ class Node final : private UplinkHandler {
   void on_uplink_down(Uplink& uplink, const std::string& reason) override;
   void on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) override;
   void on_uplink_message(Uplink& uplink, const proto::Message& message) override;
+  void on_mapped_address(Uplink& /*uplink*/) override { update_candidates(); }
   void on_relayed(Uplink& uplink, std::uint32_t channel, std::uint8_t ecn,
                   base::BytesView packet) override;
 
@@ -155,7 +158,7 @@ class Node final : private UplinkHandler {
   void notice_sleep(base::Time now);
   void receive_stun(const base::Incoming& packet, base::Time now);
   void update_candidates();
-  [[nodiscard]] std::vector<nat::Candidate> candidates() const;
+  void watch_path(Slot& slot);
   void forget(Slot& slot);
   void refresh_deadline(Slot& slot);
   void count_sessions();

@@ -38,6 +38,7 @@ Uplink::Uplink(std::uint32_t index, UplinkConfig config, UplinkHandler& handler,
       handler_(handler),
       endpoint_(endpoint),
       name_(config_.intermediate.to_string()),
+      discovery_(*config_.random),
       attempt_(timeouts::connect_attempts.front()),
       queue_(pool, relay_counters_, wire::RelayPairNumbers::of_node()) {}
 
@@ -52,9 +53,14 @@ void Uplink::set_sockets(std::optional<base::SocketId> v4, std::optional<base::S
   socket_v6_ = v6;
 }
 
+std::optional<base::SocketId> Uplink::socket_for(const base::Address& remote) const {
+  return remote.is_v4() ? socket_v4_ : socket_v6_;
+}
+
 void Uplink::set_sessions(std::size_t count, base::Time now) {
   const bool before = asks_often();
   sessions_ = count;
+  discovery_.set_wanted(count > 0);
   if (asks_often() == before || !connection_) return;
   // Silence counts from now: until here nobody had asked.
   if (asks_often()) last_heard_ = now;
@@ -92,9 +98,7 @@ bool Uplink::take_resolve_request() { return std::exchange(wants_resolve_, false
 void Uplink::resolved(std::vector<base::Address> addresses, const std::string& error,
                       base::Time now) {
   if (state_ != State::resolving) return;
-  std::erase_if(addresses, [&](const base::Address& a) {
-    return !(a.is_v4() ? socket_v4_ : socket_v6_).has_value();
-  });
+  std::erase_if(addresses, [&](const base::Address& a) { return !socket_for(a).has_value(); });
   if (addresses.empty()) {
     now_ = now;
     end(error.empty() ? "no usable address for " + name_ : error);
@@ -107,7 +111,7 @@ void Uplink::resolved(std::vector<base::Address> addresses, const std::string& e
 
 void Uplink::dial(base::Time now, base::WallTime wall) {
   remote_ = addresses_[next_address_++ % addresses_.size()];
-  socket_ = remote_.is_v4() ? *socket_v4_ : *socket_v6_;
+  socket_ = *socket_for(remote_);
   quic::Config config;
   config.alpn = alpn;
   config.credentials = credentials_;
@@ -131,6 +135,18 @@ void Uplink::dial(base::Time now, base::WallTime wall) {
   connection_ = std::move(*made);
   state_deadline_ = now + attempt_;
   last_heard_ = now;
+}
+
+// What the other end says of the socket that it hears is QAD. One of the other family may have a
+// NAT as well, and peers that know no other.
+void Uplink::discover_other_family() {
+  if (!config_.learn_addresses) return;
+  std::optional<nat::AddressDiscovery::Server> server;
+  for (const base::Address& address : addresses_) {
+    if (server || address.family() == remote_.family()) continue;
+    server = {*socket_for(address), address};
+  }
+  discovery_.start(server, now_);
 }
 
 void Uplink::end(const std::string& reason) {
@@ -165,6 +181,7 @@ void Uplink::settle(base::Time now) {
     closing_ = std::move(connection_);
   }
   end_reason_.clear();
+  discovery_.stop();
   if (was_up) {
     last_up_ = now;
   } else {
@@ -203,6 +220,7 @@ void Uplink::hurry(base::Time now) {
 void Uplink::close(std::string_view reason, base::Time now) {
   now_ = now;
   state_ = State::stopped;
+  discovery_.stop();
   if (connection_) connection_->close(session::close_shutting_down, reason, now);
 }
 
@@ -216,6 +234,15 @@ void Uplink::receive(const base::Incoming& packet, base::Time now) {
   settle(now);
 }
 
+bool Uplink::receive_stun(const base::Incoming& packet, const wire::stun::Message& message,
+                          base::Time now) {
+  now_ = now;
+  const auto before = discovery_.mapped();
+  if (!discovery_.receive(packet, message)) return false;
+  if (discovery_.mapped() != before) handler_.on_mapped_address(*this);
+  return true;
+}
+
 bool Uplink::may_be_reset(const base::Incoming& packet) const {
   constexpr std::uint8_t long_header = 0x80;
   return connection_ && packet.from == remote_ && packet.socket == socket_ &&
@@ -227,6 +254,9 @@ void Uplink::expire(base::Time now, base::WallTime wall) {
   if (connection_ && connection_->next_deadline() <= now) connection_->expire(now);
   if (closing_ && closing_->next_deadline() <= now) closing_->expire(now);
   if (closing_ && closing_->finished()) closing_.reset();
+  const bool known = discovery_.mapped().has_value();
+  discovery_.expire(now);
+  if (known && !discovery_.mapped()) handler_.on_mapped_address(*this);
   if (relays() && asks_often() && now - last_heard_ > timeouts::uplink_dead) {
     end("nothing heard from " + name_ + " for " +
         std::to_string(timeouts::uplink_dead / std::chrono::seconds(1)) + " s");
@@ -258,7 +288,7 @@ void Uplink::expire(base::Time now, base::WallTime wall) {
 }
 
 base::Time Uplink::next_deadline() const {
-  base::Time at = renew_at_;
+  base::Time at = std::min(renew_at_, discovery_.next_deadline());
   if (connection_) at = std::min(at, connection_->next_deadline());
   if (closing_) at = std::min(at, closing_->next_deadline());
   if (state_ != State::stopped) at = std::min(at, state_deadline_);
@@ -280,7 +310,7 @@ base::Outgoing Uplink::transmit(base::MutableBytes buffer, base::Time now) {
     if (batch.size > 0) return {socket_, remote_, {}, batch.ecn, batch.segment, batch.size};
   }
   settle(now);
-  return {};
+  return discovery_.transmit(buffer);
 }
 
 // --- messages and packets
@@ -331,6 +361,7 @@ void Uplink::on_established(const identity::Principal& /*peer*/) {
   body.set_version(config_.version);
   body.set_uplink(index_);
   send(message);
+  discover_other_family();
   handler_.on_uplink_registering(*this);
 }
 

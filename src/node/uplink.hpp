@@ -21,6 +21,7 @@
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
 #include "identity/credentials.hpp"
+#include "nat/address_discovery.hpp"
 #include "quic/connection.hpp"
 #include "quic/endpoint.hpp"
 #include "relay/fair_queue.hpp"
@@ -46,6 +47,8 @@ class UplinkHandler {
   // An attempt failed; another follows.
   virtual void on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) = 0;
   virtual void on_uplink_message(Uplink& uplink, const proto::Message& message) = 0;
+  // mapped_address() is another, or none any more.
+  virtual void on_mapped_address(Uplink& /*uplink*/) {}
   virtual void on_relayed(Uplink& uplink, std::uint32_t channel, std::uint8_t ecn,
                           base::BytesView packet) = 0;
 };
@@ -56,6 +59,7 @@ struct UplinkConfig {
   std::string version;
   base::IncarnationId incarnation;
   bool always_keep_alive = false;  // Connectors
+  bool learn_addresses = false;    // those that it does not dial from too, for direct paths
   base::Random* random = nullptr;
   quic::ConnectionIdLayout cid_layout;
   base::Secret<32> reset_key;
@@ -83,6 +87,9 @@ class Uplink final : private quic::Handler {
   void resolved(std::vector<base::Address> addresses, const std::string& error, base::Time now);
 
   void receive(const base::Incoming& packet, base::Time now);
+  // False: no answer to a question of this uplink's.
+  bool receive_stun(const base::Incoming& packet, const wire::stun::Message& message,
+                    base::Time now);
   void expire(base::Time now, base::WallTime wall);
   [[nodiscard]] base::Time next_deadline() const;
   [[nodiscard]] base::Outgoing transmit(base::MutableBytes buffer, base::Time now);
@@ -108,6 +115,10 @@ class Uplink final : private quic::Handler {
   void drop(const std::string& reason, base::Time now);
   // The network changed under us: dial again now rather than after the pause.
   void hurry(base::Time now);
+  // Addresses of this machine have changed.
+  void interfaces_changed(base::Time now) { discovery_.ask(now); }
+  // A session has lost its direct path.
+  void direct_path_lost(base::Time now) { discovery_.suspect(now); }
 
   [[nodiscard]] std::uint32_t index() const { return index_; }
   [[nodiscard]] State state() const { return state_; }
@@ -124,6 +135,11 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] quic::Stats stats() const;
   [[nodiscard]] std::size_t max_udp_payload() const;
   [[nodiscard]] const std::string& observed_address() const { return observed_; }
+  // What the Intermediate sees of our socket of the other family, where its name has an address of
+  // each.
+  [[nodiscard]] const std::optional<base::Address>& mapped_address() const {
+    return discovery_.mapped();
+  }
   [[nodiscard]] const base::Address& remote() const { return remote_; }
   // The Intermediate ended the last connection because we may not be here (revoked, expired).
   [[nodiscard]] bool denied() const { return denied_; }
@@ -148,7 +164,9 @@ class Uplink final : private quic::Handler {
 
   [[nodiscard]] bool asks_often() const { return config_.always_keep_alive || sessions_ > 0; }
   [[nodiscard]] base::Duration keep_alive() const;
+  [[nodiscard]] std::optional<base::SocketId> socket_for(const base::Address& remote) const;
   void dial(base::Time now, base::WallTime wall);
+  void discover_other_family();
   void on_message(const proto::Message& message);
   void flush_control();
   void end(const std::string& reason);
@@ -181,6 +199,7 @@ class Uplink final : private quic::Handler {
   wire::MessageReader reader_;
   wire::MessageWriter writer_;
   std::string observed_;
+  nat::AddressDiscovery discovery_;
   std::string last_error_;
   base::Time last_heard_{};
   base::Time last_up_{};

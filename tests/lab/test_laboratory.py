@@ -18,14 +18,14 @@ def lab(*arguments: str, **more) -> subprocess.CompletedProcess:
 
 def traces(pid: int) -> list[str]:
     """What the laboratory of that process has in the system."""
-    places = ("/run/netns", "/tmp", "/run/ztna-lab")
+    places = ("/run/netns", "/etc/netns", "/tmp", "/run/ztna-lab")
     return [f"{place}/{name}" for place in places if os.path.isdir(place)
             for name in os.listdir(place) if name.startswith(f"{PREFIX}{pid}-")]
 
 
-def interrupt(number: int) -> subprocess.Popen:
+def interrupt(number: int, scenario: str = "symmetric-both") -> subprocess.Popen:
     """A laboratory that got a signal while it had hosts and processes."""
-    running = subprocess.Popen([ZTNA, "lab", "run", "symmetric-both"], stdout=subprocess.DEVNULL,
+    running = subprocess.Popen([ZTNA, "lab", "run", scenario], stdout=subprocess.DEVNULL,
                                start_new_session=True)
     deadline = time.monotonic() + 20
     # It has said something: before that it may not yet have asked to die with its parent.
@@ -49,9 +49,10 @@ def test_what_a_killed_one_left_is_removed_by_the_next_and_nothing_else_is():
     stranger = f"ztna-laboratory-{os.getpid()}"
     subprocess.run(["ip", "netns", "add", stranger], check=True)
     try:
-        killed = interrupt(signal.SIGKILL)
+        killed = interrupt(signal.SIGKILL, "dual-stack-agent")
         left = traces(killed.pid)
-        assert [name for name in left if name.startswith("/run/netns/")]
+        for place in ("/run/netns/", "/etc/netns/"):
+            assert [name for name in left if name.startswith(place)]
         for name in left:  # its processes died with it
             if name.startswith("/run/netns/"):
                 pids = ["ip", "netns", "pids", os.path.basename(name)]

@@ -3,9 +3,9 @@
 namespace ztna::sim {
 namespace {
 
-void resolve(node::Node& node, const std::vector<base::Address>& relays, Time now) {
+void resolve(node::Node& node, const std::vector<std::vector<base::Address>>& relays, Time now) {
   for (const node::ResolveRequest& request : node.take_resolve_requests()) {
-    node.resolved(request.uplink, {relays.at(request.uplink)}, {}, now);
+    node.resolved(request.uplink, relays.at(request.uplink), {}, now);
   }
 }
 
@@ -72,7 +72,7 @@ class ConnectorPart::Port final : public FlowPort {
 };
 
 ConnectorPart::ConnectorPart(World& world, std::string name, connector::EngineConfig config,
-                             std::vector<base::Address> relays)
+                             std::vector<std::vector<base::Address>> relays)
     : world_(world), name_(std::move(name)), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);
@@ -162,7 +162,7 @@ class AgentPart::Port final : public FlowPort {
 };
 
 AgentPart::AgentPart(World& world, std::string name, agent::EngineConfig config,
-                     std::vector<base::Address> relays)
+                     std::vector<std::vector<base::Address>> relays)
     : world_(world), name_(std::move(name)), random_(world.fork()), relays_(std::move(relays)) {
   config.node.random = &random_;
   config.node.incarnation = base::IncarnationId::make(random_);

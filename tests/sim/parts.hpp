@@ -33,9 +33,9 @@ class IntermediatePart final : public Part {
 
 class ConnectorPart final : public Part, private connector::Handler {
  public:
-  // `relay`: what every Intermediate's name resolves to, in their order.
+  // `relays`: what every Intermediate's name resolves to, in their order.
   ConnectorPart(World& world, std::string name, connector::EngineConfig config,
-                std::vector<base::Address> relays);
+                std::vector<std::vector<base::Address>> relays);
   ~ConnectorPart() override;
   void addresses(const std::vector<LocalAddress>& local, Time now) override;
   void receive(const base::Incoming& packet, Time now) override;
@@ -60,7 +60,7 @@ class ConnectorPart final : public Part, private connector::Handler {
   World& world_;
   std::string name_;  // of its machine
   SeededRandom random_;
-  std::vector<base::Address> relays_;
+  std::vector<std::vector<base::Address>> relays_;
   std::set<base::SocketId> sockets_;
   std::unique_ptr<connector::Engine> engine_;
   std::map<FlowId, std::unique_ptr<Backend>> backends_;
@@ -71,7 +71,7 @@ class ConnectorPart final : public Part, private connector::Handler {
 class AgentPart final : public Part, private agent::Handler {
  public:
   AgentPart(World& world, std::string name, agent::EngineConfig config,
-            std::vector<base::Address> relays);
+            std::vector<std::vector<base::Address>> relays);
   ~AgentPart() override;
   void addresses(const std::vector<LocalAddress>& local, Time now) override;
   void receive(const base::Incoming& packet, Time now) override;
@@ -95,7 +95,7 @@ class AgentPart final : public Part, private agent::Handler {
   World& world_;
   std::string name_;  // of its machine
   SeededRandom random_;
-  std::vector<base::Address> relays_;
+  std::vector<std::vector<base::Address>> relays_;
   std::set<base::SocketId> sockets_;
   std::unique_ptr<agent::Engine> engine_;
   std::map<FlowId, Client*> clients_;

@@ -12,6 +12,10 @@ Address relay_address(std::size_t index) {
   return Address::v4({203, 0, 113, static_cast<std::uint8_t>(index + 1)}, 4433);
 }
 
+Address v6_address(std::uint8_t network, std::uint16_t port) {
+  return Address::v6({0x20, 1, 0xd, 0xb8, 0, network, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, port);
+}
+
 std::shared_ptr<const policy::Policy> parse_policy(const std::string& text) {
   return std::make_shared<const policy::Policy>(
       identity::value_or_throw(policy::Policy::parse(text, "policy.toml")));
@@ -80,8 +84,8 @@ Network& Scene::carrier_around(const std::string& name, const std::optional<NatB
 }
 
 Scene::Place Scene::place(const std::string& name, const std::optional<NatBehaviour>& nat,
-                          const std::optional<NatBehaviour>& carrier, std::uint8_t number,
-                          const Address& in_the_internet) {
+                          const std::optional<NatBehaviour>& carrier, bool ipv6,
+                          std::uint8_t number, const Address& in_the_internet) {
   Place place{&world.internet(), {{0, in_the_internet}}};
   if (nat) {
     if (!options_.one_home || shared_home_ == nullptr) {
@@ -95,11 +99,7 @@ Scene::Place Scene::place(const std::string& name, const std::optional<NatBehavi
     const std::uint8_t host = options_.one_home ? static_cast<std::uint8_t>(number + 1) : 2;
     place.local = {{0, Address::v4({192, 168, 1, host}, in_the_internet.port())}};
   }
-  if (options_.ipv6) {
-    const std::array<std::uint8_t, 16> v6 = {0x20, 1, 0xd, 0xb8, 0, number, 0, 0,
-                                             0,    0, 0,   0,    0, 0,      0, 1};
-    place.local.push_back({1, Address::v6(v6, in_the_internet.port())});
-  }
+  if (ipv6) place.local.push_back({1, v6_address(number, in_the_internet.port())});
   return place;
 }
 
@@ -111,6 +111,10 @@ void Scene::add_intermediate(std::size_t index) {
     local.push_back({1, local.front().address.with_port(4435)});
     local.push_back({2, second});
     local.push_back({3, second.with_port(4435)});
+  }
+  if (options_.intermediate_ipv6) {
+    const auto network = static_cast<std::uint8_t>(0xf0 + index);
+    local.push_back({static_cast<base::SocketId>(local.size()), v6_address(network, 4433)});
   }
   relays.push_back(&world.add_machine(index == 0 ? "relay" : "relay-" + std::to_string(index),
                                       world.internet(), local));
@@ -137,9 +141,14 @@ node::NodeConfig Scene::node_config(const std::vector<std::size_t>& uses) const 
   return node;
 }
 
-std::vector<Address> Scene::addresses(const std::vector<std::size_t>& uses) const {
-  std::vector<Address> all;
-  for (const std::size_t index : uses) all.push_back(relays.at(index)->address());
+std::vector<std::vector<Address>> Scene::addresses(const std::vector<std::size_t>& uses) const {
+  std::vector<std::vector<Address>> all;
+  for (const std::size_t index : uses) {
+    const Machine& machine = *relays.at(index);
+    std::vector<Address>& of_one = all.emplace_back();
+    if (options_.intermediate_ipv6) of_one.push_back(machine.local().back().address);
+    of_one.push_back(machine.address());
+  }
   return all;
 }
 
@@ -148,7 +157,7 @@ void Scene::add_connector(std::size_t index) {
   const std::string name = "home-" + std::to_string(index);
   const Place at = place(name, options_.one_home ? options_.agent_nat : options_.connector_nat,
                          options_.one_carrier ? options_.agent_carrier : options_.connector_carrier,
-                         octet, Address::v4({198, 51, 100, octet}, 4434));
+                         options_.connector_ipv6, octet, Address::v4({198, 51, 100, octet}, 4434));
   connector_homes.push_back(at.home);
   connectors.push_back(&world.add_machine(name, *at.home, at.local));
   connectors.back()->install([this, index, name]() -> std::unique_ptr<Part> {
@@ -169,8 +178,8 @@ void Scene::add_agent(std::size_t index) {
   const auto octet = static_cast<std::uint8_t>(index + 1);
   const std::string name = "agent-" + std::to_string(index);
   const Place at =
-      place(name, options_.agent_nat, options_.agent_carrier, static_cast<std::uint8_t>(octet + 16),
-            Address::v4({192, 0, 2, octet}, 40000));
+      place(name, options_.agent_nat, options_.agent_carrier, options_.agent_ipv6,
+            static_cast<std::uint8_t>(octet + 16), Address::v4({192, 0, 2, octet}, 40000));
   agent_homes.push_back(at.home);
   agents.push_back(&world.add_machine(name, *at.home, at.local));
   agents.back()->install([this, index, name]() -> std::unique_ptr<Part> {

@@ -44,7 +44,9 @@ struct SceneOptions {
   bool one_home = false;     // everyone is in one LAN, behind agent_nat
   bool one_carrier = false;  // all homes are inside one carrier's NAT, agent_carrier
   std::optional<std::uint8_t> core_hops = {};  // between any two in the Internet
-  bool ipv6 = false;  // Agents and Connectors also have a global IPv6 address, for socket 1
+  // Who also has a global IPv6 address, for socket 1. An Intermediate's name then has both, that
+  // one first.
+  bool agent_ipv6 = false, connector_ipv6 = false, intermediate_ipv6 = false;
   // Each Intermediate also has a second port and a second IP address, and STUN on all four.
   bool alternates = false;
   std::string policy = "";  // empty: everyone may reach and offer everything but "secret"
@@ -102,7 +104,9 @@ class Scene {
 
  private:
   [[nodiscard]] node::NodeConfig node_config(const std::vector<std::size_t>& uses) const;
-  [[nodiscard]] std::vector<base::Address> addresses(const std::vector<std::size_t>& uses) const;
+  // What the names of these Intermediates resolve to.
+  [[nodiscard]] std::vector<std::vector<base::Address>> addresses(
+      const std::vector<std::size_t>& uses) const;
   // A node's place: the LAN, and its addresses there.
   struct Place {
     Network* home;
@@ -110,8 +114,8 @@ class Scene {
   };
   // `number`: 1 … 255, one for each node.
   [[nodiscard]] Place place(const std::string& name, const std::optional<NatBehaviour>& nat,
-                            const std::optional<NatBehaviour>& carrier, std::uint8_t number,
-                            const base::Address& in_the_internet);
+                            const std::optional<NatBehaviour>& carrier, bool ipv6,
+                            std::uint8_t number, const base::Address& in_the_internet);
   [[nodiscard]] Network& carrier_around(const std::string& name,
                                         const std::optional<NatBehaviour>& carrier,
                                         std::uint8_t number);

@@ -59,7 +59,11 @@ class Storm {
     options.agents = dice_.between(std::uint64_t{1}, std::uint64_t{2});
     options.direct_paths = dice_.chance(0.9);
     options.core_hops = static_cast<std::uint8_t>(dice_.below(5));
-    options.ipv6 = dice_.chance(0.15);
+    if (dice_.chance(0.15)) {
+      options.agent_ipv6 = true;
+      options.connector_ipv6 = dice_.chance(0.7);
+      options.intermediate_ipv6 = dice_.chance(0.5);
+    }
     if (dice_.chance(0.8)) options.agent_nat = random_nat();
     if (dice_.chance(0.7)) options.connector_nat = random_nat();
     if (dice_.chance(0.2)) options.agent_carrier = random_nat();

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include "nat/timeouts.hpp"
 #include "unit/node/fake_intermediate.hpp"
+#include "wire/stun.hpp"
 
 namespace ztna::node {
 namespace {
@@ -41,19 +43,23 @@ identity::TestAuthority& authority() {
 // One node and the Intermediates it is told of, over a network of 1 ms.
 class NodeTest : public ::testing::Test {
  protected:
-  void start(Session::Role role, std::size_t intermediates = 1) {
+  void start(Session::Role role, std::size_t intermediates = 1, bool both_families = false,
+             bool direct_paths = true) {
+    both_families_ = both_families;
     NodeConfig config;
     config.role = role;
     config.credentials = role == Session::Role::agent ? authority().agent("alice")
                                                       : authority().connector("home", {"web"});
     config.random = &random_;
     config.max_sessions_per_peer = 3;
+    config.direct_paths = direct_paths;
     for (std::size_t i = 0; i < intermediates; ++i) {
       config.intermediates.push_back({"relay.example", 4433});
       relays.push_back(std::make_unique<FakeIntermediate>(authority().intermediate("relay")));
     }
     node = std::make_unique<Node>(config, owner, base::WallReference{identity::test_now, now});
     node->add_socket(0, base::Address::v4({192, 0, 2, 10}, 4434));
+    if (both_families) node->add_socket(1, base::Address::v6(ip6, 4434));
     run(50ms);
     for (const auto& relay : relays) {
       ASSERT_TRUE(relay->registered());
@@ -73,10 +79,17 @@ class NodeTest : public ::testing::Test {
     for (const base::Time end = now + time; now < end; now += 1ms) {
       if (node->next_deadline() <= now) node->expire(now);
       for (const auto& request : node->take_resolve_requests()) {
-        node->resolved(request.uplink, {address(request.uplink)}, {}, now);
+        std::vector<base::Address> addresses = {address(request.uplink)};
+        if (both_families_) addresses.push_back(address_v6);
+        node->resolved(request.uplink, addresses, {}, now);
       }
       for (auto out = node->transmit(buffer, now); out.size > 0;
            out = node->transmit(buffer, now)) {
+        if (out.to == address_v6) {
+          EXPECT_EQ(out.socket, 1u);
+          questions.emplace_back(buffer.begin(),
+                                 buffer.begin() + static_cast<std::ptrdiff_t>(out.size));
+        }
         for (std::size_t i = 0; i < relays.size(); ++i) {
           if (out.to != address(i)) continue;
           each_packet(buffer, out.size, out.segment, [&](base::BytesView packet) {
@@ -103,6 +116,24 @@ class NodeTest : public ::testing::Test {
     }
   }
 
+  // The last question asked of the Intermediate's IPv6 address is answered from `from`.
+  void answer(const base::Address& seen, const base::Address& from = address_v6) {
+    const auto request = wire::stun::Message::parse(questions.back());
+    ASSERT_TRUE(request);
+    base::Bytes out(200);
+    wire::stun::Writer writer(out, wire::stun::Class::success, wire::stun::binding,
+                              request->transaction());
+    writer.add_address(wire::stun::Attribute::xor_mapped_address, seen);
+    node->receive({1, from, base::Address::v6(ip6, 4434), 0, writer.message()}, now);
+  }
+  [[nodiscard]] std::vector<base::Address> reflexive() const {
+    std::vector<base::Address> all;
+    for (const nat::Candidate& candidate : node->candidates()) {
+      if (candidate.kind == nat::CandidateKind::reflexive) all.push_back(candidate.address);
+    }
+    return all;
+  }
+
   proto::Message ready(const std::string& peer, std::uint32_t channel, std::uint64_t request = 0) {
     proto::Message message;
     auto& body = *message.mutable_session_ready();
@@ -118,6 +149,10 @@ class NodeTest : public ::testing::Test {
 
   sim::SeededRandom random_{1};
   base::Time now{1000s};
+  static constexpr std::array<std::uint8_t, 16> ip6 = {0x20, 1, 0xd, 0xb8, 0, 1};
+  inline static const base::Address address_v6 = base::Address::v6({0x20, 1, 0xd, 0xb8}, 4433);
+  bool both_families_ = false;         // names resolve to address_v6, too
+  std::vector<base::Bytes> questions;  // what was sent there
   Recorder owner;
   std::unique_ptr<Node> node;
   std::vector<std::unique_ptr<FakeIntermediate>> relays;
@@ -176,6 +211,42 @@ TEST_F(NodeTest, AnswersCountFromWhomWasAsked) {
   run(10ms);
   EXPECT_EQ(node->sessions().size(), 1u);
   EXPECT_EQ(owner.opened, std::vector<std::uint64_t>{5});
+}
+
+// The uplink is an IPv4 one; the IPv6 socket's address is asked for by STUN.
+TEST_F(NodeTest, LearnsItsAddressInTheFamilyThatItDoesNotDialBy) {
+  start(Session::Role::connector, 1, true);
+  ASSERT_EQ(node->uplinks()[0]->remote(), address(0));
+  ASSERT_EQ(questions.size(), 1u);
+  EXPECT_TRUE(reflexive().empty());
+  const auto first = base::Address::v6({0x20, 1, 0xd, 0xb8, 9}, 1);
+  const auto strangers = node->counters().packets_stun;
+  answer(first, base::Address::v6({0x20, 1, 0xd, 0xb8, 6}, 4433));
+  EXPECT_TRUE(reflexive().empty()) << "from an address that was not asked";
+  EXPECT_EQ(node->counters().packets_stun, strangers + 1);
+  answer(first);
+  EXPECT_EQ(reflexive(), std::vector{first});
+  EXPECT_EQ(node->counters().packets_stun, strangers + 1);
+  run(40s);
+  EXPECT_EQ(questions.size(), 1u) << "no session needs it";
+  // A session wants to know it, and so does everyone after a change of addresses.
+  relays[0]->send(ready("spiffe://example.org/agent/alice", 1));
+  run(10ms);
+  ASSERT_EQ(questions.size(), 2u);
+  answer(first.with_port(2));
+  EXPECT_EQ(reflexive(), std::vector{first.with_port(2)});
+  node->set_interfaces({}, now);
+  run(10ms);
+  ASSERT_EQ(questions.size(), 3u);
+  EXPECT_EQ(reflexive(), std::vector{first.with_port(2)}) << "until there is another answer";
+  run(5s);
+  EXPECT_EQ(questions.size(), 2 + nat::timeouts::address_request.size());
+  EXPECT_TRUE(reflexive().empty()) << "and none came";
+}
+
+TEST_F(NodeTest, WithoutDirectPathsNoAddressIsAskedFor) {
+  start(Session::Role::connector, 1, true, false);
+  EXPECT_TRUE(questions.empty());
 }
 
 }  // namespace
