@@ -124,6 +124,8 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] quic::Stats stats() const;
   [[nodiscard]] std::size_t max_udp_payload() const;
   [[nodiscard]] const std::string& observed_address() const { return observed_; }
+  // What the Intermediate says of its relay (proto: RelayState).
+  [[nodiscard]] bool carries_flows() const { return carries_flows_; }
   [[nodiscard]] const base::Address& remote() const { return remote_; }
   // The Intermediate ended the last connection because we may not be here (revoked, expired).
   [[nodiscard]] bool denied() const { return denied_; }
@@ -188,6 +190,7 @@ class Uplink final : private quic::Handler {
   base::Duration pause_ = {};
   base::Duration attempt_ = {};
   base::Duration last_rtt_{};
+  bool carries_flows_ = true;
   bool ever_failed_ = false;
   bool duplicate_ = false;    // another uplink of ours is up at that Intermediate
   bool turned_away_ = false;  // by identity or policy: asking again soon would not help
