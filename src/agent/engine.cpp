@@ -66,7 +66,8 @@ void Engine::expire(base::Time now) {
   for (const FlowId id : std::exchange(to_advance_, {})) advance(id);
   for (const FlowId id : std::exchange(to_start_, {})) {
     Flow* const flow = find(id);
-    if (flow != nullptr && flow->state == State::for_direct) start_or_wait(*flow, *flow->waits_on);
+    if (flow == nullptr || flow->state != State::for_direct) continue;
+    if (!must_wait(*flow->waits_on)) start_on(*flow, *flow->waits_on);
   }
   std::uint64_t value = 0;
   while (deadlines_.pop_due(now, value)) {
@@ -83,12 +84,9 @@ void Engine::expire(base::Time now) {
         break;
       case State::for_direct:
         end(flow->id, FlowEnd::unavailable,
-            "no direct path to the Connector was found, and --direct-only is set");
+            "no direct path to the Connector was found, and " + no_relay(*flow->waits_on));
         break;
-      case State::opening:
-        flow->session->reset(flow->stream);
-        end(flow->id, FlowEnd::timed_out, "the Connector did not answer in time");
-        break;
+      case State::opening: end_unanswered(*flow); break;
       case State::open: break;
     }
   }
@@ -275,15 +273,8 @@ void Engine::on_session_ready(Session& session) {
 
 void Engine::on_path_switched(Session& session, const session::PathSwitch& change) {
   notices_.push_back(node::path_switched(session, change));
+  if (change.to == session::PathKind::direct) return start_waiting(session);
   if (!config_.direct_only) return;
-  if (change.to == session::PathKind::direct) {
-    for (const auto& [value, flow] : flows_) {
-      if (flow.state == State::for_direct && flow.waits_on == &session) {
-        to_start_.push_back(flow.id);
-      }
-    }
-    return;
-  }
   for (const FlowId id : flows_on(session)) {
     const Flow* const flow = find(id);
     if (flow == nullptr) continue;
@@ -292,10 +283,37 @@ void Engine::on_path_switched(Session& session, const session::PathSwitch& chang
   }
 }
 
-void Engine::start_or_wait(Flow& flow, Session& session) {
-  if (!config_.direct_only || session.path_kind() == session::PathKind::direct) {
-    return start_on(flow, session);
+// Why flows may not take the relay of this session.
+std::string Engine::no_relay(const Session& session) const {
+  if (config_.direct_only) return "--direct-only is set";
+  return "the relay at " + session.relay_name() + " is off";
+}
+
+void Engine::end_unanswered(const Flow& flow) {
+  Session& session = *flow.session;
+  session.reset(flow.stream);
+  const std::string text = "the Connector did not answer in time";
+  if (!session.relay_off()) return end(flow.id, FlowEnd::timed_out, text);
+  // The way there is to blame, not the Connector.
+  end(flow.id, FlowEnd::unavailable, text + ", and " + no_relay(session));
+}
+
+bool Engine::must_wait(const Session& session) const {
+  return config_.direct_only ? session.path_kind() != session::PathKind::direct
+                             : session.holds_flows();
+}
+
+void Engine::start_waiting(const Session& session) {
+  for (const auto& [value, flow] : flows_) {
+    if (flow.state == State::for_direct && flow.waits_on == &session) to_start_.push_back(flow.id);
   }
+}
+
+void Engine::start_or_wait(Flow& flow, Session& session) {
+  if (!must_wait(session)) return start_on(flow, session);
+  const bool first = std::ranges::none_of(
+      flows_, [&](const auto& entry) { return entry.second.waits_on == &session; });
+  if (first) session.seek_direct(now_);
   flow.state = State::for_direct;
   flow.waits_on = &session;
   deadlines_.set(flow.id.value, now_ + timeouts::flow_waits_for_direct);
@@ -590,6 +608,10 @@ void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
       notices_.push_back(node::refused(uplink, message.refused().text().substr(0, 200)));
       break;
     case proto::Message::kDrain: notices_.push_back(node::draining(uplink)); break;
+    case proto::Message::kRelayState:
+      notices_.push_back(node::relay_state(uplink));
+      for (const Session* const session : node_->sessions()) start_waiting(*session);
+      break;
     case proto::Message::kStatementReply:
       on_relay_statement(uplink, message.statement_reply());
       break;
@@ -601,6 +623,7 @@ void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
 void Engine::on_session_relay(Session& session, bool available) {
   notices_.push_back(node::session_relay(session, available));
   if (!available) return;
+  start_waiting(session);
   std::vector<FlowId> waiting;
   for (const auto& [value, flow] : flows_) {
     if (flow.state != State::for_relay) continue;
@@ -657,10 +680,11 @@ std::vector<Engine::FlowView> Engine::flows() const {
                                                "open"};
   std::vector<FlowView> views;
   for (const auto& [value, flow] : flows_) {
-    views.push_back({flow.id, flow.service,
-                     flow.session == nullptr ? "" : flow.session->config().peer_uri,
-                     std::string(names[static_cast<std::size_t>(flow.state)]), flow.protocol,
-                     flow.counters, flow.since});
+    const bool held = flow.session != nullptr && flow.session->holds_flows();
+    views.push_back(
+        {flow.id, flow.service, flow.session == nullptr ? "" : flow.session->config().peer_uri,
+         std::string(names[static_cast<std::size_t>(held ? State::for_direct : flow.state)]),
+         flow.protocol, flow.counters, flow.since});
   }
   return views;
 }

@@ -6,7 +6,8 @@
 //   for_relay    a session to the service lost its relay, and
 //                an Intermediate is there for it to come back   → opening | for_session | ended
 //   for_session  a session was asked for, or is handshaking     → opening | for_direct | ended
-//   for_direct   --direct-only, and the session is on its relay → opening | ended
+//   for_direct   the session is on its relay, and that is off,
+//                or --direct-only is set                        → opening | ended
 //   opening      FlowOpen sent, octets may follow it at once    → open | ended
 //   open         the Connector accepted                         → ended
 // All but the last have a deadline: nothing hangs. Threading: one owner, one thread.
@@ -205,6 +206,11 @@ class Engine final : private node::NodeOwner {
   void start_on(Flow& flow, session::Session& session);
   // As start_on(), once the session is where flows may go.
   void start_or_wait(Flow& flow, session::Session& session);
+  [[nodiscard]] bool must_wait(const session::Session& session) const;
+  // It may be there now.
+  void start_waiting(const session::Session& session);
+  [[nodiscard]] std::string no_relay(const session::Session& session) const;
+  void end_unanswered(const Flow& flow);
   [[nodiscard]] std::vector<FlowId> flows_on(session::Session& session) const;
   // What was asked there gets no answer any more.
   void ask_again(const node::Uplink& uplink);
@@ -231,7 +237,7 @@ class Engine final : private node::NodeOwner {
   std::uint64_t last_flow_ = 0, last_request_ = 0;
   base::DeadlineQueue<std::uint64_t> deadlines_;  // of flows, by id
   std::vector<FlowId> to_advance_;                // flows opened since the last expire()
-  std::vector<FlowId> to_start_;                  // their session has its direct path now
+  std::vector<FlowId> to_start_;                  // what they waited for may be there now
   std::map<session::Session*, base::Time> unused_since_;
   std::set<std::pair<base::SessionId, session::PathKind>> suspensions_asked_;
   std::set<std::tuple<base::SessionId, identity::Role, std::string>> statements_asked_;

@@ -74,6 +74,8 @@ void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
     notices_.push_back(node::refused(uplink, text));
   } else if (message.body_case() == proto::Message::kDrain) {
     notices_.push_back(node::draining(uplink));
+  } else if (message.body_case() == proto::Message::kRelayState) {
+    notices_.push_back(node::relay_state(uplink));
   }
 }
 

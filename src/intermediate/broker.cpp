@@ -221,7 +221,9 @@ Broker::Session& Broker::create(const base::SessionId& id, Peer& agent, Peer& co
       .connector = {0, connector.uri(), connector.incarnation(), 0, {}},
       .since = now,
       .half_since = base::never,
-      .relay_off = base::TokenBucket(limits_.relay_off_bytes_per_second, limits_.relay_off_burst),
+      .handshake_left = limits_.relay_off.handshake,
+      .control = {limits_.relay_off.control_bytes_per_second, limits_.relay_off.control_burst},
+      .checks_left = {limits_.relay_off.check_bytes_per_second, limits_.relay_off.check_burst},
       .packets = 0,
       .bytes = 0,
       .checks = 0,
@@ -505,27 +507,51 @@ bool Broker::relay(Peer& from, const wire::RelayPacket& packet, base::Time now) 
     ++counters_.dropped_peer_away;
     return false;
   }
-  const bool check = !packet.header.fragment && wire::stun::is_stun(packet.payload);
-  if (!may_relay(session, packet.payload.size(), check, now)) return false;
+  const PacketKind kind = kind_of(packet);
+  if (!may_relay(session, packet.payload.size(), kind, now)) return false;
   if (!peer->push_relayed(to.channel, packet.header, packet.payload)) return false;
-  ++(check ? session.checks : session.packets);
+  ++(kind == PacketKind::check ? session.checks : session.packets);
   session.bytes += packet.payload.size();
   ++counters_.relayed_packets;
   counters_.relayed_bytes += packet.payload.size();
   return true;
 }
 
-bool Broker::may_relay(Session& session, std::size_t size, bool check, base::Time now) {
+// A half says nothing of what it is of; but what control needs is not cut.
+Broker::PacketKind Broker::kind_of(const wire::RelayPacket& packet) {
+  constexpr std::uint8_t long_header = 0x80;
+  if (packet.header.fragment) return PacketKind::handshake;
+  if (wire::stun::is_stun(packet.payload)) return PacketKind::check;
+  const bool has_long = !packet.payload.empty() && (packet.payload[0] & long_header) != 0;
+  return has_long ? PacketKind::handshake : PacketKind::other;
+}
+
+bool Broker::may_relay(Session& session, std::size_t size, PacketKind kind, base::Time now) {
   const bool suspended = session.lease.active(now);
-  if (suspended && !check) {
+  if (suspended && kind != PacketKind::check) {
     ++session.suspended;
     ++counters_.dropped_suspended;
     return false;
   }
   if (relay_on_ && !suspended) return true;
-  if (session.relay_off.take(static_cast<double>(size), now)) return true;
+  if (may_pass_off(session, size, kind, now)) return true;
   ++counters_.dropped_relay_off;
   return false;
+}
+
+bool Broker::may_pass_off(Session& session, std::size_t size, PacketKind kind,
+                          base::Time now) const {
+  const RelayOffLimits& limits = limits_.relay_off;
+  if (kind == PacketKind::handshake) {
+    if (size > session.handshake_left) return false;
+    session.handshake_left -= size;
+    return true;
+  }
+  const auto octets = static_cast<double>(size);
+  if (kind == PacketKind::check || size <= limits.tiny_packet) {
+    return session.checks_left.take(octets, now);
+  }
+  return size < limits.full_packet && session.control.take(octets, now);
 }
 
 std::vector<Broker::SessionView> Broker::sessions() const {

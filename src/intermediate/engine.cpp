@@ -300,6 +300,7 @@ void Engine::register_peer(Peer& peer, const proto::Register& body) {
   auto& registered = *message.mutable_registered();
   registered.set_version(config_.version);
   peer.send(message);
+  send_relay_state(peer);
   send_observed(peer);
   if (peer.principal().role == identity::Role::agent) send_directory(peer);
 }
@@ -329,6 +330,12 @@ void Engine::replace_older(Peer& peer) {
 void Engine::send_observed(Peer& peer) {
   proto::Message message;
   message.mutable_observed_address()->set_address(peer.address().to_string());
+  peer.send(message);
+}
+
+void Engine::send_relay_state(Peer& peer) const {
+  proto::Message message;
+  message.mutable_relay_state()->set_carries_flows(broker_.relay_on());
   peer.send(message);
 }
 
@@ -461,6 +468,9 @@ void Engine::reload(std::shared_ptr<const identity::Credentials> credentials,
 void Engine::set_relay(bool on, base::Time now) {
   now_ = now;
   broker_.set_relay(on);
+  for (const auto& [key, node] : peers_) {
+    if (node->registered()) send_relay_state(*node);
+  }
   policy::AuditRecord record;
   record.event = policy::AuditEvent::relay_switch;
   record.reason = on ? "on" : "off";

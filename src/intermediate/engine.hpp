@@ -119,6 +119,7 @@ class Engine final : private PeerHandler, private Broker::Host {
   [[nodiscard]] std::size_t uplinks_of(const std::string& uri, bool registered) const;
   void refuse(Peer& peer, proto::Reason reason, const std::string& text);
   void send_observed(Peer& peer);
+  void send_relay_state(Peer& peer) const;
   void send_directory(Peer& agent);
   void send_directories();
   void watch_silence(base::Time now);

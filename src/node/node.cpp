@@ -49,6 +49,7 @@ class Node::RelayLeg final : public session::RelayPort {
   }
   [[nodiscard]] std::size_t mtu() const override { return uplink_.relay_mtu(channel_); }
   [[nodiscard]] bool writable() const override { return uplink_.relay_writable(channel_); }
+  [[nodiscard]] bool carries_flows() const override { return uplink_.carries_flows(); }
   [[nodiscard]] const std::string& name() const override { return uplink_.name(); }
   [[nodiscard]] Uplink& uplink() const { return uplink_; }
   [[nodiscard]] std::uint32_t channel() const { return channel_; }
@@ -404,6 +405,14 @@ void Node::on_drain(Uplink& uplink) {
   }
 }
 
+void Node::on_relay_state(Uplink& uplink) {
+  for (const auto& [key, slot] : slots_) {
+    if (slot->leg == nullptr || &slot->leg->uplink() != &uplink) continue;
+    slot->session->relay_state_changed(now_, wall_.now(now_));
+    touch(key);
+  }
+}
+
 void Node::on_uplink_down(Uplink& uplink, const std::string& reason) {
   forget_requests(uplink);
   owner_.on_uplink_down(uplink, reason);
@@ -452,6 +461,9 @@ void Node::on_uplink_message(Uplink& uplink, const proto::Message& message) {
     case proto::Message::kDrain: on_drain(uplink); return owner_.on_uplink_message(uplink, message);
     case proto::Message::kSessionClosed:
       return on_session_closed_message(uplink, message.session_closed());
+    case proto::Message::kRelayState:
+      on_relay_state(uplink);
+      return owner_.on_uplink_message(uplink, message);
     case proto::Message::kObservedAddress:
       update_candidates();
       return owner_.on_uplink_message(uplink, message);

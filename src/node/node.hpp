@@ -48,7 +48,8 @@ class NodeOwner : public session::SessionHandler {
   virtual void on_uplink_registering(Uplink& /*uplink*/) {}
   virtual void on_uplink_down(Uplink& uplink, const std::string& reason) = 0;
   virtual void on_uplink_attempt_failed(Uplink& uplink, const std::string& reason) = 0;
-  // Messages that are not about sessions: Directory, Refused, ObservedAddress, Drain.
+  // Messages that are not about sessions: Directory, Refused, ObservedAddress,
+  // RelayState (a change), Drain.
   virtual void on_uplink_message(Uplink& uplink, const proto::Message& message) = 0;
   // Agent: the answer to open_session(). The session is handshaking; on_session_ready follows.
   virtual void on_session_opened(std::uint64_t /*request*/, session::Session&) {}
@@ -151,6 +152,7 @@ class Node final : private UplinkHandler {
   void claim_at(Slot& slot, Uplink& uplink);
   void on_claim_refused(Uplink& uplink, const proto::SessionRefused& refused);
   void on_drain(Uplink& uplink);
+  void on_relay_state(Uplink& uplink);
   static void tell_closed(Uplink& uplink, const base::SessionId& id);
   Slot* slot_of(const base::SessionId& id) const;
   void touch(SlotKey key);

@@ -43,6 +43,13 @@ Notice draining(const Uplink& uplink) {
   return {false, "The Intermediate is going away", {{"intermediate", uplink.name()}}};
 }
 
+Notice relay_state(const Uplink& uplink) {
+  const bool on = uplink.carries_flows();
+  return {!on,
+          on ? "The relay is on again" : "The relay is off: flows need a direct path",
+          {{"intermediate", uplink.name()}}};
+}
+
 Notice session_relay(const session::Session& session, bool available) {
   const std::string id = session.config().id.short_hex();
   if (session.path_kind() == session::PathKind::direct) {

@@ -21,6 +21,7 @@ struct Notice {
 [[nodiscard]] Notice uplink_attempt_failed(const Uplink& uplink, const std::string& reason);
 [[nodiscard]] Notice refused(const Uplink& uplink, const std::string& text);
 [[nodiscard]] Notice draining(const Uplink& uplink);
+[[nodiscard]] Notice relay_state(const Uplink& uplink);
 // "Path selected: RELAY (peer: <intermediate>)", or that there is none for now.
 [[nodiscard]] Notice session_relay(const session::Session& session, bool available);
 // "Path selected: DIRECT (peer: <address>)", or RELAY again.

@@ -190,6 +190,7 @@ void Uplink::settle(base::Time now) {
     attempt_ = timeouts::connect_attempts.at(failed_attempts_ % timeouts::connect_attempts.size());
   }
   renew_at_ = base::never;
+  carries_flows_ = true;
   control_ = -1;
   writer_.clear();
   reader_ = wire::MessageReader();
@@ -402,6 +403,10 @@ void Uplink::on_message(const proto::Message& message) {
       break;
     case proto::Message::kObservedAddress:
       observed_ = message.observed_address().address().substr(0, 64);
+      break;
+    case proto::Message::kRelayState:
+      if (carries_flows_ == message.relay_state().carries_flows()) return;
+      carries_flows_ = !carries_flows_;
       break;
     case proto::Message::kDrain:
       if (state_ != State::up) break;

@@ -140,6 +140,8 @@ class Uplink final : private quic::Handler {
   [[nodiscard]] const std::optional<base::Address>& mapped_address() const {
     return discovery_.mapped();
   }
+  // What the Intermediate says of its relay (proto: RelayState).
+  [[nodiscard]] bool carries_flows() const { return carries_flows_; }
   [[nodiscard]] const base::Address& remote() const { return remote_; }
   // The Intermediate ended the last connection because we may not be here (revoked, expired).
   [[nodiscard]] bool denied() const { return denied_; }
@@ -207,6 +209,7 @@ class Uplink final : private quic::Handler {
   base::Duration pause_ = {};
   base::Duration attempt_ = {};
   base::Duration last_rtt_{};
+  bool carries_flows_ = true;
   bool ever_failed_ = false;
   bool duplicate_ = false;    // another uplink of ours is up at that Intermediate
   bool turned_away_ = false;  // by identity or policy: asking again soon would not help

@@ -325,6 +325,8 @@ void Connection::consume(StreamId id, std::size_t size) {
   ngtcp2_conn_extend_max_offset(impl_->conn.get(), credit);
 }
 
+void Connection::hold_data(bool held) { impl_->data_held = held; }
+
 void Connection::set_urgent(StreamId id) {
   if (Stream* stream = impl_->streams.find(id)) impl_->streams.set_urgent(*stream);
 }

@@ -217,6 +217,9 @@ class Connection {
   void consume(StreamId id, std::size_t size);
   // This stream's data goes before all others' (control channels).
   void set_urgent(StreamId id);
+  // While held, only urgent streams send anything new, and no datagrams leave. What was lost before
+  // is repeated all the same.
+  void hold_data(bool held);
 
   // --- datagrams
   // The largest DATAGRAM payload that fits into a packet on the current path now; 0 before the

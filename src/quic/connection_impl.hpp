@@ -113,6 +113,8 @@ struct Connection::Impl {
   // The last transmit() left something that the windows or the pacer did not let go.
   bool held_back = true;
 
+  bool data_held = false;  // hold_data()
+
   // Streams to check for STOP_SENDING since the last packet came in; a few for each batch out.
   static constexpr int stop_checks_at_once = 16;
   std::size_t stop_checks_due = 0;

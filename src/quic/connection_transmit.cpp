@@ -72,7 +72,7 @@ Connection::Impl::Step Connection::Impl::write_stream(Writing& packet, Stream& s
 
 bool Connection::Impl::next_datagram(DatagramSource::Item& item) {
   const std::size_t limit = max_datagram();
-  if (datagrams == nullptr || limit == 0) return false;
+  if (datagrams == nullptr || limit == 0 || data_held) return false;
   while (datagrams->peek(item)) {
     if (item.header.size() + item.payload.size() <= limit) return true;
     ++counters.datagrams_refused;
@@ -132,7 +132,7 @@ Connection::Impl::Packet Connection::Impl::write_packet(base::MutableBytes out, 
     Stream* stream = nullptr;
     if (established && !packet.streams_over) {
       stream = streams.next_urgent();
-      if (stream == nullptr && !datagram_next && streams_may_go_on(ts)) {
+      if (stream == nullptr && !datagram_next && !data_held && streams_may_go_on(ts)) {
         stream = streams.next_ordinary();
       }
     }
@@ -166,8 +166,8 @@ bool Connection::Impl::streams_may_go_on(ngtcp2_tstamp ts) const {
 
 bool Connection::Impl::has_content() {
   DatagramSource::Item item;
-  return streams.next_urgent() != nullptr || streams.next_ordinary() != nullptr ||
-         next_datagram(item);
+  if (streams.next_urgent() != nullptr) return true;
+  return !data_held && (streams.next_ordinary() != nullptr || next_datagram(item));
 }
 
 // When to say that a round happens which has nothing to say itself: at the time of what came in

@@ -20,6 +20,8 @@ class RelayPort {
   [[nodiscard]] virtual std::size_t mtu() const = 0;
   // False: keep packets back; the owner calls session.transmit() again when it becomes true.
   [[nodiscard]] virtual bool writable() const = 0;
+  // False: the relay takes handshakes, control and checks, and drops flows (proto: RelayState).
+  [[nodiscard]] virtual bool carries_flows() const = 0;
   // Where the relay is, for people: "host:port".
   [[nodiscard]] virtual const std::string& name() const = 0;
 };

@@ -76,10 +76,12 @@ void Session::set_relay(RelayPort* port, base::Time now, base::WallTime wall) {
   now_ = now;
   relay_ = port;
   wake();
-  if (prober_) prober_->set_relay(port != nullptr, now);
+  if (prober_) prober_->set_relay(relay_usable(), now);
   if (port == nullptr) return;
   relay_name_ = port->name();
   if (on_direct()) return;  // its label is made when the session moves there
+  // No window is needed where no flows go, nor the large packets that prove a new path.
+  if (state_ == State::ready && relay_off()) return;
   relay_path_ = quic::PathId{++last_path_};
   if (state_ == State::handshaking && !connection_) {
     start_client(now, wall);
@@ -92,6 +94,13 @@ void Session::set_relay(RelayPort* port, base::Time now, base::WallTime wall) {
       relay_path_ = connection_->path();
     }
   }
+}
+
+// Switched on, the relay is a path of its own again: what was lost while it was off says nothing.
+void Session::relay_state_changed(base::Time now, base::WallTime wall) {
+  if (state_ != State::ready) return;
+  set_relay(relay_, now, wall);
+  if (prober_) watch_paths(now);
 }
 
 void Session::start_client(base::Time now, base::WallTime wall) {
@@ -182,6 +191,7 @@ base::Outgoing Session::transmit(base::MutableBytes buffer, base::Time now) {
     return {};
   }
   datagrams_.age(now);
+  connection_->hold_data(holds_flows());
   while (may_send()) {
     const quic::Batch batch = connection_->transmit(buffer, now);
     if (batch.size == 0) {
@@ -205,7 +215,7 @@ void Session::send_relayed(const quic::Batch& batch, base::BytesView buffer) {
     // A packet above the current size is a path MTU probe: it must not pass in halves, or the
     // path would look wider than one frame.
     const bool probe = packet.size() > connection_->max_udp_payload();
-    if (relay_ == nullptr || (probe && packet.size() > relay_->mtu()) ||
+    if (relay_ == nullptr || (probe && (relay_off() || packet.size() > relay_->mtu())) ||
         !relay_->send(packet, batch.ecn, !probe)) {
       ++counters_.relay_send_refused;
     }

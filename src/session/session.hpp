@@ -122,6 +122,12 @@ class Session final : private quic::Handler {
   // comes. Each call with a port is a new allocation, a path of its own.
   void set_relay(RelayPort* port, base::Time now, base::WallTime wall);
   [[nodiscard]] bool has_relay() const { return relay_ != nullptr; }
+  // What the port says of carries_flows() has changed.
+  void relay_state_changed(base::Time now, base::WallTime wall);
+  // There is a relay, and it carries no flows.
+  [[nodiscard]] bool relay_off() const { return relay_ != nullptr && !relay_->carries_flows(); }
+  // On such a relay: what flows have to send waits for a direct path, or for the relay to be on.
+  [[nodiscard]] bool holds_flows() const { return !on_direct() && relay_off(); }
 
   // --- direct paths
   // Where this node might be reached; told to the peer.
@@ -144,6 +150,9 @@ class Session final : private quic::Handler {
   [[nodiscard]] const nat::Prober* prober() const { return prober_ ? &*prober_ : nullptr; }
   // The pair in use, or null: the relay.
   [[nodiscard]] const nat::Pair* direct_pair() const;
+  // Agent: somebody waits for a direct path. A round of checks is due, however long the next one
+  // would have been away.
+  void seek_direct(base::Time now);
   // The last ones, newest last.
   [[nodiscard]] const std::deque<PathSwitch>& switches() const { return switches_; }
 
@@ -261,6 +270,8 @@ class Session final : private quic::Handler {
 
   // session_paths.cpp
   [[nodiscard]] bool on_direct() const { return direct_ != 0; }
+  // As a way for flows: one that is off is no alternative to a direct path, however doubtful.
+  [[nodiscard]] bool relay_usable() const { return relay_ != nullptr && relay_->carries_flows(); }
   void start_prober();
   void receive_relayed_check(base::BytesView packet, base::Time now);
   void watch_paths(base::Time now);

@@ -7,7 +7,7 @@
 //   DIRECT       | it is new, and the relay was slower            | silence until all has arrived
 //   DIRECT       | doubt here or at the peer, and the relay lives | RELAY, at once
 //                | another pair is clearly better                 | a validated move begins
-//                | doubt, and no relay lives                      | DIRECT, and hope
+//                | doubt, and no relay lives, or it is off        | DIRECT, and hope
 //   RELAY        | QUIC is stalled here or at the peer            | RELAY, by a new name
 // The Agent moves (it is the QUIC client); the Connector follows what it hears.
 #include <algorithm>
@@ -57,7 +57,7 @@ void Session::start_prober() {
   config.socket_v6 = config_.direct->socket_v6;
   prober_.emplace(std::move(config));
   prober_->set_own(candidates_, now_);
-  prober_->set_relay(relay_ != nullptr, now_);
+  prober_->set_relay(relay_usable(), now_);
 }
 
 void Session::set_candidates(const std::vector<nat::Candidate>& candidates, base::Time now) {
@@ -67,6 +67,13 @@ void Session::set_candidates(const std::vector<nat::Candidate>& candidates, base
   if (!prober_ || state_ != State::ready) return;
   prober_->set_own(candidates_, now);
   send_candidates();
+}
+
+void Session::seek_direct(base::Time now) {
+  now_ = now;
+  if (!prober_ || state_ != State::ready) return;
+  prober_->refresh(now);
+  wake();
 }
 
 const nat::Pair* Session::direct_pair() const { return prober_ ? prober_->pair(direct_) : nullptr; }
@@ -214,7 +221,7 @@ void Session::watch_paths(base::Time now) {
 // the first packet on it.
 void Session::escape_stall(base::Time now) {
   const bool stalled = connection_->stalled(now);
-  if (stalled && !on_direct() && now >= may_rename_at_) {
+  if (stalled && !holds_flows() && !on_direct() && now >= may_rename_at_) {
     may_rename_at_ = now + timeouts::upgrade_gap;
     relay_path_ = quic::PathId{++last_path_};
   }
@@ -231,7 +238,7 @@ void Session::choose_path(base::Time now) {
   } else if (on_direct() && !move_ && prober_->outdone()) {
     prober_->rest(direct_, now, timeouts::hold_lossy);
     move_to_relay(SwitchReason::loss, now);
-  } else if (!on_direct() && now >= may_rename_at_ && relay_ != nullptr &&
+  } else if (!on_direct() && now >= may_rename_at_ && relay_usable() &&
              (prober_->take_path_request() || connection_->stalled(now))) {
     may_rename_at_ = now + timeouts::upgrade_gap;
     move_to_relay(SwitchReason::doubt, now);

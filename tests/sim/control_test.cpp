@@ -80,35 +80,6 @@ TEST(Control, FloodOfOpenSessionMeetsTheQuota) {
   EXPECT_GT(scene.intermediate().broker().counters().sessions_denied, 0u);
 }
 
-// Handshakes and control pass under the cap; flows do not.
-TEST(Control, RelayOffStopsFlowsButNotHandshakes) {
-  Scene scene;
-  ASSERT_TRUE(scene.settle());
-  Client& bulk = scene.open({.service = "source", .size = 30'000'000});
-  scene.world.idle(300ms);
-  scene.intermediate().set_relay(false, scene.world.now());
-  scene.world.idle(1s);
-  const std::uint64_t at_first = bulk.received();
-  scene.world.idle(10s);
-  // DESIGN: a small byte cap, here 8 KiB a second each way, both ways together.
-  EXPECT_LE(bulk.received() - at_first, 11u * 8 * 1024);
-  bulk.reset();
-  scene.intermediate().set_relay(true, scene.world.now());
-  EXPECT_LT(scene.until_served({.size = 100'000}, 20s), 10s);
-  EXPECT_EQ(count(scene.relay_audit(), AuditEvent::relay_switch), 2u);
-}
-
-TEST(Control, SessionComesUpWhileTheRelayIsOff) {
-  Scene scene;
-  ASSERT_TRUE(scene.settle());
-  scene.intermediate().set_relay(false, scene.world.now());
-  Client& client = scene.open({.size = 100});
-  ASSERT_TRUE(scene.finish(client));
-  EXPECT_EQ(scene.agent().engine().node().sessions().size(), 1u);
-  EXPECT_EQ(scene.agent().engine().node().sessions().at(0)->state(),
-            session::Session::State::ready);
-}
-
 TEST(Control, RemovedPolicyCutsTheLiveFlow) {
   Scene scene;
   ASSERT_TRUE(scene.settle());
