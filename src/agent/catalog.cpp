@@ -74,6 +74,14 @@ void Catalog::used(const std::string& service, const base::IncarnationId& instan
   last_used_[service] = instance;
 }
 
+bool Catalog::is_healthy(const base::IncarnationId& instance) const {
+  return std::ranges::any_of(merged_, [&](const auto& entry) {
+    return std::ranges::any_of(entry.second.instances, [&](const Instance& each) {
+      return each.incarnation == instance && each.healthy;
+    });
+  });
+}
+
 std::optional<Instance> Catalog::choose(const std::string& name,
                                         const std::vector<Candidate>& sessions,
                                         const std::vector<base::IncarnationId>& tried,

@@ -44,6 +44,9 @@ class Catalog {
   [[nodiscard]] const Service* find(const std::string& name) const;
   [[nodiscard]] const std::map<std::string, Service>& services() const { return merged_; }
 
+  // False: its Intermediate has given it up, or nobody announces it.
+  [[nodiscard]] bool is_healthy(const base::IncarnationId& instance) const;
+
   // A flow to this instance failed: it comes last until the penalty is over.
   void penalise(const base::IncarnationId& instance, base::Time now);
 

@@ -86,7 +86,13 @@ void Engine::expire(base::Time now) {
         end(flow->id, FlowEnd::unavailable,
             "no direct path to the Connector was found, and " + no_relay(*flow->waits_on));
         break;
-      case State::opening: end_unanswered(*flow); break;
+      case State::opening:
+        if (now < flow->opened + timeouts::flow_reply && !looks_gone(*flow)) {
+          deadlines_.set(flow->id.value, now + timeouts::flow_unheard_again);
+          break;
+        }
+        end_unanswered(*flow);
+        break;
       case State::open: break;
     }
   }
@@ -136,9 +142,11 @@ void Engine::advance(FlowId id) {
   // A live session serves even while its Intermediate is away for a moment.
   const auto choice = catalog_.choose(flow->service, candidates(), flow->tried, spread_, now_);
   if (choice) {
-    if (Session* const live = session_with(choice->incarnation)) {
-      return start_or_wait(*flow, *live);
-    }
+    Session* const live = session_with(choice->incarnation);
+    // Where its Intermediate has given it up, only what it says itself counts.
+    const bool fit =
+        live != nullptr && (choice->healthy || now_ - live->last_heard() < timeouts::flow_unheard);
+    if (fit) return start_or_wait(*flow, *live);
   }
   if (uplink_for(0) == nullptr) {
     // Nobody says who serves it, but a session that goes directly may know.
@@ -273,35 +281,33 @@ void Engine::on_session_ready(Session& session) {
 
 void Engine::on_path_switched(Session& session, const session::PathSwitch& change) {
   notices_.push_back(node::path_switched(session, change));
-  if (change.to == session::PathKind::direct) return start_waiting(session);
-  if (!config_.direct_only) return;
-  for (const FlowId id : flows_on(session)) {
-    const Flow* const flow = find(id);
-    if (flow == nullptr) continue;
-    session.reset(flow->stream);
-    end(id, FlowEnd::session_lost, "the direct path was lost, and --direct-only is set");
-  }
+  if (change.to == session::PathKind::direct) start_waiting(session);
 }
 
 // Why flows may not take the relay of this session.
 std::string Engine::no_relay(const Session& session) const {
-  if (config_.direct_only) return "--direct-only is set";
+  if (config_.node.direct_only) return "--direct-only is set";
   return "the relay at " + session.relay_name() + " is off";
+}
+
+// Nothing came from it since, not even an acknowledgement, and its Intermediate hears nothing
+// either.
+bool Engine::looks_gone(const Flow& flow) const {
+  return flow.session->last_heard() < flow.opened &&
+         !catalog_.is_healthy(flow.session->config().peer_incarnation);
 }
 
 void Engine::end_unanswered(const Flow& flow) {
   Session& session = *flow.session;
   session.reset(flow.stream);
+  catalog_.penalise(session.config().peer_incarnation, now_);
   const std::string text = "the Connector did not answer in time";
   if (!session.relay_off()) return end(flow.id, FlowEnd::timed_out, text);
   // The way there is to blame, not the Connector.
   end(flow.id, FlowEnd::unavailable, text + ", and " + no_relay(session));
 }
 
-bool Engine::must_wait(const Session& session) const {
-  return config_.direct_only ? session.path_kind() != session::PathKind::direct
-                             : session.holds_flows();
-}
+bool Engine::must_wait(const Session& session) const { return session.holds_flows(); }
 
 void Engine::start_waiting(const Session& session) {
   for (const auto& [value, flow] : flows_) {
@@ -335,7 +341,8 @@ void Engine::start_on(Flow& flow, Session& session) {
   flow.state = State::opening;
   by_stream_[{&session, *stream}] = flow.id;
   unused_since_.erase(&session);
-  deadlines_.set(flow.id.value, now_ + timeouts::flow_reply);
+  flow.opened = now_;
+  deadlines_.set(flow.id.value, now_ + timeouts::flow_unheard);
   catalog_.used(flow.service, session.config().peer_incarnation);
   for (const base::Bytes& payload : std::exchange(flow.early, {})) {
     flow.counters.to_backend += payload.size();

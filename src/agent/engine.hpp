@@ -52,7 +52,6 @@ class Handler : public session::FlowHandler {
 struct EngineConfig {
   node::NodeConfig node;  // the role is set here
   std::size_t max_flows = 8192;
-  bool direct_only = false;  // flows wait for a direct path, and end when it is lost
 };
 
 class Engine final : private node::NodeOwner {
@@ -148,7 +147,7 @@ class Engine final : private node::NodeOwner {
     bool finish_early = false;       // flow_finish() came before the stream was there
     bool waited_for_relay = false;   // in vain
     session::FlowCounters counters;
-    base::Time since;
+    base::Time since, opened;  // opened: its FlowOpen was sent
   };
   // An OpenSession under way, and who waits for it.
   struct Request {
@@ -210,6 +209,7 @@ class Engine final : private node::NodeOwner {
   // It may be there now.
   void start_waiting(const session::Session& session);
   [[nodiscard]] std::string no_relay(const session::Session& session) const;
+  [[nodiscard]] bool looks_gone(const Flow& flow) const;
   void end_unanswered(const Flow& flow);
   [[nodiscard]] std::vector<FlowId> flows_on(session::Session& session) const;
   // What was asked there gets no answer any more.

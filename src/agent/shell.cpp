@@ -32,7 +32,7 @@ std::unique_ptr<Engine> make_engine(const daemon::Frame& frame, const config::Ag
   config.node.random = &random();
   config.node.version = version;
   config.node.direct_paths = !options.no_p2p;
-  config.direct_only = options.direct_only;
+  config.node.direct_only = options.direct_only;
   return std::make_unique<Engine>(std::move(config), handler, bridge::NodeDriver::wall());
 }
 

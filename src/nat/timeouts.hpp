@@ -66,6 +66,9 @@ inline constexpr base::Duration address_refresh = 20s;
 // From one that was not. Mostly there is no way there in that family, and will be none.
 inline constexpr base::Duration address_retry = 60s;
 
+// Where flows may take no other path, one in doubt may return for so long.
+inline constexpr base::Duration required_patience = 10s;
+
 // Between two moves to a better path.
 inline constexpr base::Duration upgrade_gap = 1s;
 // A path that was in doubt is left alone for so long, doubling, until it was good for hold_forget.

@@ -587,7 +587,8 @@ Node::Slot* Node::create_session(const proto::SessionReady& ready, const base::S
   config.wake = [this, key = slot->key] { touch(key); };
   if (config_.direct_paths) {
     config.direct = session::DirectConfig{socket_v4_, socket_v6_,
-                                          static_cast<std::uint32_t>(slot->key - session_handles)};
+                                          static_cast<std::uint32_t>(slot->key - session_handles),
+                                          config_.direct_only};
   }
   slot->session =
       std::make_unique<Session>(config_.role, std::move(config), owner_, endpoint_, slot->key);

@@ -30,6 +30,7 @@ struct NodeConfig {
   quic::ConnectionIdLayout cid_layout;
   std::size_t max_sessions = 4096;
   std::size_t max_sessions_per_peer = 64;  // with one name; an honest one has one for each run
+  bool direct_only = false;                // flows take no other path (--direct-only)
   bool direct_paths = true;                // false: sessions stay on the relay (--no-p2p)
   std::vector<base::Address> advertised;   // where others may reach us besides what we find out
 };

@@ -57,6 +57,10 @@ inline constexpr base::Duration flow_waits_for_uplink = 3s;
 inline constexpr base::Duration flow_waits_for_relay = 2s;
 // A flow that may only go directly. Long enough for the second round of checks.
 inline constexpr base::Duration flow_waits_for_direct = 10s;
+// A Connector that says nothing at all after a FlowOpen, not even that it came, and that its
+// Intermediate does not hear either: it is gone. Asked for after the first of these, then again.
+inline constexpr base::Duration flow_unheard = 3s;
+inline constexpr base::Duration flow_unheard_again = 250ms;
 // A flow's FlowReply; the Connector's own connect time-out (5 s) should come first.
 inline constexpr base::Duration flow_reply = 8s;
 // A Connector instance that failed a flow is used last for so long.

@@ -153,6 +153,7 @@ void Session::receive_relayed(base::BytesView packet, std::uint8_t ecn, base::Ti
     accept_client(packet, now, wall);
     if (!connection_) return;
   }
+  last_heard_ = now;
   connection_->receive(relay_path_, ecn, packet, now);
   wake();
 }

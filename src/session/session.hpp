@@ -90,6 +90,7 @@ class SessionHandler {
 struct DirectConfig {
   std::optional<base::SocketId> socket_v4, socket_v6;
   std::uint32_t tag = 0;
+  bool required = false;  // flows take no other path (--direct-only)
 };
 
 struct SessionConfig {
@@ -127,7 +128,11 @@ class Session final : private quic::Handler {
   // There is a relay, and it carries no flows.
   [[nodiscard]] bool relay_off() const { return relay_ != nullptr && !relay_->carries_flows(); }
   // On such a relay: what flows have to send waits for a direct path, or for the relay to be on.
-  [[nodiscard]] bool holds_flows() const { return !on_direct() && relay_off(); }
+  [[nodiscard]] bool holds_flows() const {
+    return !on_direct() && (relay_off() || requires_direct());
+  }
+  // When a packet of the peer's last came, by any path.
+  [[nodiscard]] base::Time last_heard() const { return last_heard_; }
 
   // --- direct paths
   // Where this node might be reached; told to the peer.
@@ -271,7 +276,11 @@ class Session final : private quic::Handler {
   // session_paths.cpp
   [[nodiscard]] bool on_direct() const { return direct_ != 0; }
   // As a way for flows: one that is off is no alternative to a direct path, however doubtful.
-  [[nodiscard]] bool relay_usable() const { return relay_ != nullptr && relay_->carries_flows(); }
+  [[nodiscard]] bool relay_usable() const {
+    return relay_ != nullptr && relay_->carries_flows() && !requires_direct();
+  }
+  [[nodiscard]] bool requires_direct() const { return config_.direct && config_.direct->required; }
+  void give_up_without_direct(base::Time now);
   void start_prober();
   void receive_relayed_check(base::BytesView packet, base::Time now);
   void watch_paths(base::Time now);
@@ -324,7 +333,9 @@ class Session final : private quic::Handler {
   bool direct_was_suspended_ = false;  // and has not been tried since
   base::Time may_rename_at_{};
   SwitchReason reason_ = SwitchReason::proven;  // of the move that is being made
-  base::Time unanswered_since_ = base::never;   // directly sent, and nothing heard since
+  base::Time last_heard_{};
+  base::Time lost_since_ = base::never;        // a direct path that is required is in doubt
+  base::Time unanswered_since_ = base::never;  // directly sent, and nothing heard since
   std::deque<PathSwitch> switches_;
   base::Time now_{};  // of the call in progress, for callbacks
   base::Time ready_since_{};

@@ -125,6 +125,7 @@ bool Session::receive_direct(const base::Incoming& packet, base::Time now) {
   ++counters_.direct_packets_received;
   counters_.direct_bytes_received += packet.payload.size();
   unanswered_since_ = base::never;
+  last_heard_ = now;
   prober_->note_packet(pair, now);
   note_progress(now);
   if (role_ == Role::agent && !on_direct()) relayed_rtt_ = connection_->stats().smoothed_rtt;
@@ -192,6 +193,7 @@ base::Time Session::silence_deadline() const {
 base::Time Session::paths_deadline() const {
   base::Time at = std::min(prober_->next_deadline(), silence_deadline());
   if (move_) at = std::min(at, move_->until);
+  if (lost_since_ != base::never) at = std::min(at, lost_since_ + timeouts::required_patience);
   if (direct_was_suspended_) at = std::min(at, direct_lease_.until());
   return at;
 }
@@ -209,12 +211,25 @@ void Session::watch_paths(base::Time now) {
     prober_->suspect(now);
   }
   if (on_direct() && connection_->stalled(now)) prober_->suspect(now);
+  if (requires_direct()) give_up_without_direct(now);
   if (role_ == Role::agent) {
     choose_path(now);
   } else {
     escape_stall(now);
   }
   wake();
+}
+
+// Without the relay for flows there is nothing to move to; but the next session can be made by it.
+void Session::give_up_without_direct(base::Time now) {
+  if (!on_direct() || !prober_->doubtful()) {
+    lost_since_ = base::never;
+  } else if (lost_since_ == base::never) {
+    lost_since_ = now;
+  } else if (now >= lost_since_ + timeouts::required_patience) {
+    lost_since_ = base::never;
+    close(close_idle, "the direct path was lost, and --direct-only is set", now);
+  }
 }
 
 // A new name for the relay is a new path to QUIC, with a window of its own. The Agent has to send

@@ -1,7 +1,10 @@
 // Sessions that move to a direct path and back.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "sim/scene.hpp"
+#include "sim/seeded_random.hpp"
 #include "wire/stun.hpp"
 
 namespace ztna::sim {
@@ -178,23 +181,80 @@ TEST_F(Direct, AReplayFromElsewhereMovesNothing) {
   }
 }
 
-TEST_F(Direct, DirectOnlyNeedsNoRelayForFlowsAndEndsThemWithThePath) {
+// One packet in nine is lost each way between the two, none by the relay: the game's player would
+// notice.
+TEST_F(Direct, APathThatLosesFarMoreThanTheRelayIsLeftForIt) {
+  Scene scene({.direct_paths = true});
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open(
+      {.service = "source", .size = 40'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 2s));
+  SeededRandom dice{7};
+  scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView) {
+    return !between_nodes(scene, from, to) || dice.u64() % 9 != 0;
+  };
+  const auto sessions = scene.agent().engine().node().sessions();
+  const auto by_loss = [&] {
+    return std::ranges::any_of(sessions.at(0)->switches(), [](const session::PathSwitch& change) {
+      return change.reason == session::SwitchReason::loss;
+    });
+  };
+  ASSERT_TRUE(scene.world.run(by_loss, 20s));
+  EXPECT_EQ(sessions.at(0)->path_kind(), PathKind::relay);
+  scene.world.idle(20s);
+  EXPECT_EQ(sessions.at(0)->path_kind(), PathKind::relay) << "it came back at once";
+  EXPECT_FALSE(client.complete());
+  scene.world.filter = nullptr;
+  ASSERT_TRUE(scene.finish(client));
+  EXPECT_TRUE(client.complete()) << client.text();
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 65s));
+}
+
+TEST_F(Direct, DirectOnlyNeedsNoRelayForFlowsAndWaitsForAPathThatHiccups) {
   Scene scene({.direct_paths = true, .direct_only = true});
   ASSERT_TRUE(scene.settle());
   Client& client = scene.open(
       {.service = "source", .size = 8'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
   ASSERT_TRUE(scene.world.run([&] { return client.received() > 0; }, 5s));
   EXPECT_TRUE(on_direct(scene));
+  const auto block = [&](const Machine& from, const Machine& to, base::BytesView) {
+    return !between_nodes(scene, from, to);
+  };
+  scene.world.filter = block;
+  scene.world.idle(3s);
+  EXPECT_TRUE(on_direct(scene));
+  scene.world.filter = nullptr;
+  ASSERT_TRUE(scene.finish(client, 60s));
+  EXPECT_TRUE(client.complete()) << client.text();
+}
+
+TEST_F(Direct, DirectOnlyEndsFlowsWithThePath) {
+  Scene scene({.direct_paths = true, .direct_only = true});
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open(
+      {.service = "source", .size = 8'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024});
+  ASSERT_TRUE(scene.world.run([&] { return client.received() > 0; }, 5s));
   scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView) {
     return !between_nodes(scene, from, to);
   };
-  ASSERT_TRUE(scene.finish(client, 5s));
+  ASSERT_TRUE(scene.finish(client, 12s));
   EXPECT_FALSE(client.complete());
   // And without any direct path, a flow ends with a reason in ten seconds.
   Client& second = scene.open({.size = 100});
-  ASSERT_TRUE(scene.finish(second, 11s));
+  ASSERT_TRUE(scene.finish(second, 12s));
   EXPECT_FALSE(second.complete());
   EXPECT_NE(second.text().find("--direct-only"), std::string::npos) << second.text();
+}
+
+// The relay is nearer than the peer, and forbidden.
+TEST_F(Direct, DirectOnlyTakesASlowPathToo) {
+  Scene scene({.direct_paths = true, .direct_only = true});
+  scene.set_links({.delay = 100ms});
+  scene.relay->link.delay = 0ms;
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open({.service = "source", .size = 100'000});
+  ASSERT_TRUE(scene.finish(client, 20s));
+  EXPECT_TRUE(client.complete()) << client.text();
 }
 
 }  // namespace

@@ -186,7 +186,7 @@ void Scene::add_agent(std::size_t index) {
     agent::EngineConfig config;
     config.node = node_config(options_.agent_uses);
     config.node.credentials = agent_credentials_.at(index);
-    config.direct_only = options_.direct_only;
+    config.node.direct_only = options_.direct_only;
     return std::make_unique<AgentPart>(world, name, std::move(config),
                                        addresses(options_.agent_uses));
   });
