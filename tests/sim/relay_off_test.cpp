@@ -176,6 +176,20 @@ TEST_F(RelayOff, ADeadDirectPathEndsWithTheIdleTimeOut) {
   EXPECT_TRUE(on_direct(scene));
 }
 
+// Rounds of checks are a minute apart by now; a flow waits ten seconds.
+TEST_F(RelayOff, AWaitingFlowIsLookedForAPathAtOnce) {
+  Scene scene({.direct_paths = true});
+  cut_direct(scene);
+  ASSERT_TRUE(scene.settle());
+  ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
+  scene.world.idle(100s);
+  turn(scene, false);
+  scene.world.filter = nullptr;
+  Client& client = scene.open({.size = 100});
+  ASSERT_TRUE(scene.finish(client, 2s));
+  EXPECT_TRUE(client.complete()) << client.text();
+}
+
 // A claim needs no more than control does.
 TEST_F(RelayOff, ASessionIsClaimedBackWhileItIsOff) {
   Scene scene({.direct_paths = true, .agent_nat = symmetric, .connector_nat = symmetric});
