@@ -145,6 +145,7 @@ nlohmann::json node_report(const node::Node& node) {
                        {"rtt_ms", base::to_ms(uplink->stats().smoothed_rtt)},
                        {"mtu", uplink->max_udp_payload()},
                        {"observed_address", uplink->observed_address()},
+                       {"relay_carries_flows", uplink->carries_flows()},
                        {"last_error", uplink->last_error()},
                        {"connects", uplink->connects()}});
   }

@@ -290,7 +290,7 @@ const std::vector<std::string>& cannot_exclude() {
       "Whether a certificate was valid is judged at the time that its holder states, and whether "
       "it "
       "has been revoked is not known here.",
-      "Checks (STUN) pass a suspended relay, 8 KiB a second: two ends that conspire could hide "
+      "Checks (STUN) pass a suspended relay, 4 KiB a second: two ends that conspire could hide "
       "octets "
       "in them.",
       "It tells of these seconds, and of this session alone.",

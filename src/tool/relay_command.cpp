@@ -65,10 +65,11 @@ void add_relay_command(CLI::App& root, Context& context) {
   relay->require_subcommand(1);
   relay->footer("Example:\n  ztna relay off --control /run/ztna/intermediate.sock");
   add_action(*relay, "on", "Relay the traffic of sessions again.", context);
-  add_action(*relay, "off",
-             "Relay no traffic of users: sessions are still introduced, and without a direct path "
-             "they stand still.",
-             context);
+  add_action(
+      *relay, "off",
+      "Relay no traffic of users: sessions are still introduced. Without a direct path new flows "
+      "end with that reason, and those that have begun stand still.",
+      context);
   add_action(*relay, "show", "Say whether it is on.", context);
 }
 

@@ -74,7 +74,9 @@ std::string headline(const Json& status) {
 std::string uplinks_of_node(const Json& status) {
   Rows rows;
   for (const Json& uplink : list(status, "uplinks")) {
-    rows.push_back({text(uplink, "intermediate"), text(uplink, "state"), ms(uplink, "rtt_ms"),
+    const bool off = member(uplink, "relay_carries_flows") == Json(false);
+    rows.push_back({text(uplink, "intermediate"),
+                    text(uplink, "state") + (off ? ", relay off" : ""), ms(uplink, "rtt_ms"),
                     text(uplink, "observed_address"), text(uplink, "connects"),
                     text(uplink, "last_error")});
   }

@@ -116,6 +116,36 @@ def test_two_symmetric_nats_stay_on_the_relay(world, net):
     assert session["switches"] == []
 
 
+def test_between_two_symmetric_nats_flows_end_while_the_relay_is_off(world, net):
+    """Not even a small page comes through; the user reads why, and nobody has to restart anything."""
+    put_behind_nat(net, "client", SYMMETRIC)
+    put_behind_nat(net, "connector", SYMMETRIC)
+    start(world, net)
+    (world.www / "small").write_text("hello")
+    relay = f"{net.intermediate.address}:{PORT}"
+
+    def fetch() -> subprocess.CompletedProcess:
+        return subprocess.run([*net.client.prefix, need("curl"), "--silent", "--fail", "--noproxy", "*",
+                               "--max-time", "30", world.url.replace("/down", "/small")],
+                              capture_output=True, text=True, timeout=40)
+
+    world.ztna("relay", "off", "--control", world.relay.control)
+    world.alice.wait_log("The relay is off: flows need a direct path")
+    done = fetch()
+    assert done.returncode != 0 and done.stdout == ""
+    text = world.ztna("status", "--control", world.alice.control).stdout
+    assert "up, relay off" in text, text
+    reason = f"no direct path to the Connector was found, and the relay at {relay} is off"
+    assert reason in " ".join(text.split()), text
+    world.alice.wait_log(reason)
+    assert not [e for e in world.home.audit() if e["event"] == "flow"]
+    assert world.relay.status()["relay"]["bytes"] < 20_000
+    world.ztna("relay", "on", "--control", world.relay.control)
+    world.alice.wait_log("The relay is on again")
+    done = fetch()
+    assert done.returncode == 0 and done.stdout == "hello", done.stderr
+
+
 def test_a_download_survives_a_block_of_the_direct_path(world, net):
     start(world, net)
     subprocess.run([*net.client.prefix, need("curl"), "--silent", "--noproxy", "*", "-o",

@@ -99,6 +99,21 @@ TEST_F(RelayOff, AFlowInItsMidstStandsStillAndGoesOn) {
   EXPECT_EQ(scene.world.violations(), none);
 }
 
+// So little that it would pass: the ends themselves keep it back, and nothing is lost.
+TEST_F(RelayOff, WhatASlowWriterWritesIsHeld) {
+  Scene scene;
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open({.size = 3000, .write_pause = 500ms, .write_chunk = 100});
+  ASSERT_TRUE(scene.world.run([&] { return client.received() == 500; }, 5s));
+  turn(scene, false);
+  scene.world.idle(10s);
+  EXPECT_EQ(client.received(), 500u);
+  EXPECT_EQ(scene.intermediate().broker().counters().dropped_relay_off, 0u);
+  turn(scene, true);
+  ASSERT_TRUE(scene.finish(client));
+  EXPECT_TRUE(client.complete()) << client.text();
+}
+
 // However many heartbeats are missed: there is no better place to go to.
 TEST_F(RelayOff, ADoubtfulDirectPathIsNotLeft) {
   Scene scene({.direct_paths = true});
@@ -161,6 +176,20 @@ TEST_F(RelayOff, ADeadDirectPathEndsWithTheIdleTimeOut) {
   EXPECT_TRUE(on_direct(scene));
 }
 
+// Rounds of checks are a minute apart by now; a flow waits ten seconds.
+TEST_F(RelayOff, AWaitingFlowIsLookedForAPathAtOnce) {
+  Scene scene({.direct_paths = true});
+  cut_direct(scene);
+  ASSERT_TRUE(scene.settle());
+  ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
+  scene.world.idle(100s);
+  turn(scene, false);
+  scene.world.filter = nullptr;
+  Client& client = scene.open({.size = 100});
+  ASSERT_TRUE(scene.finish(client, 2s));
+  EXPECT_TRUE(client.complete()) << client.text();
+}
+
 // A claim needs no more than control does.
 TEST_F(RelayOff, ASessionIsClaimedBackWhileItIsOff) {
   Scene scene({.direct_paths = true, .agent_nat = symmetric, .connector_nat = symmetric});
@@ -175,6 +204,7 @@ TEST_F(RelayOff, ASessionIsClaimedBackWhileItIsOff) {
   scene.world.idle(20s);
   ASSERT_EQ(session(scene).config().id, id);
   EXPECT_TRUE(session(scene).relay_off());
+  EXPECT_EQ(scene.intermediate().broker().counters().dropped_relay_off, 0u);
   Client& client = scene.open({.size = 100});
   scene.world.idle(5s);
   turn(scene, true);

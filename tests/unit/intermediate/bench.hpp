@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -17,6 +18,7 @@
 #include "quic/connection.hpp"
 #include "sim/seeded_random.hpp"
 #include "unit/identity/test_certificates.hpp"
+#include "wire/relay.hpp"
 
 namespace ztna::intermediate {
 
@@ -41,6 +43,18 @@ inline std::shared_ptr<const policy::Policy> policy_of(const std::string& text) 
       identity::value_or_throw(policy::Policy::parse(text, "policy.toml")));
 }
 
+// DATAGRAM frames that a test has asked for.
+class Frames final : public quic::DatagramSource {
+ public:
+  bool peek(Item& item) override {
+    if (waiting.empty()) return false;
+    item = {{}, waiting.front(), 0};
+    return true;
+  }
+  void done(Fate) override { waiting.pop_front(); }
+  std::deque<base::Bytes> waiting;
+};
+
 class Client final : public quic::Handler {
  public:
   Client(CredentialsPtr credentials, const base::Address& address, base::Random& random, Time now)
@@ -57,7 +71,7 @@ class Client final : public quic::Handler {
     config.initial_rtt = 20ms;
     config.keep_alive = 1s;
     connection = identity::value_or_throw(
-        quic::Connection::connect(std::move(config), quic::PathId{1}, *this, nullptr, now));
+        quic::Connection::connect(std::move(config), quic::PathId{1}, *this, &frames_, now));
     incarnation = base::IncarnationId::make(random);
   }
 
@@ -99,6 +113,16 @@ class Client final : public quic::Handler {
     send(message);
   }
 
+  // Sends a packet by the relay, over the session it was told of last.
+  void relay(const base::Bytes& packet) {
+    wire::RelayHeader header;
+    header.channel = of(proto::Message::kSessionReady).back().session_ready().channel();
+    std::array<std::uint8_t, wire::RelayHeader::max_size> head{};
+    base::Bytes frame(head.begin(), head.begin() + header.encode(head));
+    frame.insert(frame.end(), packet.begin(), packet.end());
+    frames_.waiting.push_back(std::move(frame));
+  }
+
   // Messages of one kind, in order.
   [[nodiscard]] std::vector<proto::Message> of(proto::Message::BodyCase kind) const {
     std::vector<proto::Message> found;
@@ -132,6 +156,7 @@ class Client final : public quic::Handler {
     }
     EXPECT_EQ(reader_.error(), nullptr) << "the stream cannot be read";
   }
+  void on_datagram(base::BytesView) override { ++relayed; }
   void on_closed(const quic::CloseInfo& info) override { closed = info; }
 
   std::unique_ptr<quic::Connection> connection;
@@ -143,11 +168,13 @@ class Client final : public quic::Handler {
   bool established = false;
   quic::StreamId control = -1;
   std::vector<proto::Message> heard;
+  std::size_t relayed = 0;  // packets that came by the relay
   std::optional<quic::CloseInfo> closed;
 
  private:
   CredentialsPtr credentials_;
   base::Address address_;
+  Frames frames_;
   wire::MessageReader reader_;
 };
 

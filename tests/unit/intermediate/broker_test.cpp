@@ -270,5 +270,86 @@ TEST_F(BrokerTest, AnOfferThatContradictsTheStandingOneIsRefused) {
             proto::PROTOCOL_UDP);
 }
 
+TEST_F(BrokerTest, NodesAreToldWhetherTheRelayCarriesFlows) {
+  config.relay = false;
+  Client& home = joined(connector());
+  ASSERT_TRUE(run_until([&] { return home.count(Kind::kRelayState) == 1; }));
+  EXPECT_FALSE(home.of(Kind::kRelayState).at(0).relay_state().carries_flows());
+  // Before any session can be there.
+  ASSERT_EQ(home.heard.at(1).body_case(), Kind::kRelayState);
+  engine->set_relay(true, now);
+  ASSERT_TRUE(run_until([&] { return home.count(Kind::kRelayState) == 2; }));
+  EXPECT_TRUE(home.of(Kind::kRelayState).at(1).relay_state().carries_flows());
+}
+
+class RelayOffTest : public BrokerTest {
+ protected:
+  static constexpr std::uint8_t long_header = 0xc0, short_header = 0x40, stun = 0;
+
+  void SetUp() override {
+    config.relay = false;
+    home_ = &joined(connector());
+    alice_ = &joined(agent());
+    home_->offer({"web"});
+    run(300ms);
+    alice_->open("web");
+    ASSERT_TRUE(run_until([&] { return alice_->count(Kind::kSessionReady) == 1; }));
+  }
+  static base::Bytes packet(std::uint8_t first, std::size_t size) {
+    base::Bytes made(size);
+    made[0] = first;
+    if (first == stun) {  // RFC 8489 §5: length, magic cookie
+      made[2] = static_cast<std::uint8_t>((size - 20) >> 8);
+      made[3] = static_cast<std::uint8_t>(size - 20);
+      made[4] = 0x21, made[5] = 0x12, made[6] = 0xa4, made[7] = 0x42;
+    }
+    return made;
+  }
+  // How many of `count` such packets, from either end, come through.
+  std::size_t pass(std::uint8_t first, std::size_t size, std::size_t count) {
+    const std::size_t before = home_->relayed + alice_->relayed;
+    for (std::size_t i = 0; i < count; ++i) {
+      (i % 2 == 0 ? alice_ : home_)->relay(packet(first, size));
+      run(2ms);
+    }
+    run(20ms);
+    return home_->relayed + alice_->relayed - before;
+  }
+  Client* home_ = nullptr;
+  Client* alice_ = nullptr;
+};
+
+TEST_F(RelayOffTest, AHandshakePassesAndNoSecondOne) {
+  EXPECT_EQ(pass(long_header, 1100, 20), 14u);
+  run(60s);
+  EXPECT_EQ(pass(long_header, 1100, 20), 0u);
+}
+
+TEST_F(RelayOffTest, PacketsFullOfDataDoNot) {
+  EXPECT_EQ(pass(short_header, 1200, 5), 0u);
+  EXPECT_EQ(engine->broker().counters().dropped_relay_off, 5u);
+}
+
+// An exchange of a few messages, and then another in a minute.
+TEST_F(RelayOffTest, ControlPassesInSmallAmounts) {
+  EXPECT_EQ(pass(short_header, 500, 20), 4u);
+  EXPECT_EQ(pass(short_header, 60, 20), 20u) << "acknowledgements are kept back too";
+  run(60s);
+  EXPECT_EQ(pass(short_header, 500, 20), 3u);
+}
+
+TEST_F(RelayOffTest, ChecksPass) {
+  EXPECT_EQ(pass(short_header, 500, 20), 4u);
+  for (int second = 0; second < 5; ++second) {
+    EXPECT_EQ(pass(stun, 100, 20), 20u);
+    run(1s);
+  }
+}
+
+TEST_F(RelayOffTest, SwitchedOnItTakesEverything) {
+  engine->set_relay(true, now);
+  EXPECT_EQ(pass(short_header, 1100, 50), 50u);
+}
+
 }  // namespace
 }  // namespace ztna::intermediate

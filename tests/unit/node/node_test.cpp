@@ -17,7 +17,9 @@ class Recorder : public NodeOwner {
   void on_uplink_up(Uplink&) override {}
   void on_uplink_down(Uplink&, const std::string&) override {}
   void on_uplink_attempt_failed(Uplink&, const std::string&) override {}
-  void on_uplink_message(Uplink&, const proto::Message&) override {}
+  void on_uplink_message(Uplink&, const proto::Message& message) override {
+    if (message.has_relay_state()) ++relay_changes;
+  }
   void on_session_opened(std::uint64_t request, Session&) override { opened.push_back(request); }
   void on_session_refused(std::uint64_t request, proto::Reason, const std::string&) override {
     refused.push_back(request);
@@ -33,6 +35,7 @@ class Recorder : public NodeOwner {
   void on_session_closed(Session&, const quic::CloseInfo&) override { ++closed; }
   std::vector<std::uint64_t> opened, refused;
   int closed = 0;
+  int relay_changes = 0;
 };
 
 identity::TestAuthority& authority() {
@@ -247,6 +250,33 @@ TEST_F(NodeTest, LearnsItsAddressInTheFamilyThatItDoesNotDialBy) {
 TEST_F(NodeTest, WithoutDirectPathsNoAddressIsAskedFor) {
   start(Session::Role::connector, 1, true, false);
   EXPECT_TRUE(questions.empty());
+}
+
+// An Intermediate that says nothing of its relay has one that carries flows.
+TEST_F(NodeTest, TakesTheIntermediatesWordForItsRelay) {
+  const auto say = [&](bool carries_flows) {
+    proto::Message message;
+    message.mutable_relay_state()->set_carries_flows(carries_flows);
+    relays[0]->send(message);
+    run(10ms);
+  };
+  start(Session::Role::connector, 2);
+  relays[0]->send(ready("spiffe://example.org/agent/alice", 1));
+  relays[1]->send(ready("spiffe://example.org/agent/alice", 1));
+  run(10ms);
+  ASSERT_EQ(node->sessions().size(), 2u);
+  const auto off = [&] {
+    return std::ranges::count_if(node->sessions(), [](Session* s) { return s->relay_off(); });
+  };
+  EXPECT_EQ(off(), 0);
+  say(true);
+  EXPECT_EQ(owner.relay_changes, 0) << "no news";
+  say(false);
+  EXPECT_EQ(off(), 1) << "the other one's relay is another's";
+  EXPECT_FALSE(node->uplinks()[0]->carries_flows());
+  say(true);
+  EXPECT_EQ(off(), 0);
+  EXPECT_EQ(owner.relay_changes, 2);
 }
 
 }  // namespace
