@@ -142,11 +142,9 @@ void Engine::advance(FlowId id) {
   // A live session serves even while its Intermediate is away for a moment.
   const auto choice = catalog_.choose(flow->service, candidates(), flow->tried, spread_, now_);
   if (choice) {
-    Session* const live = session_with(choice->incarnation);
-    // Where its Intermediate has given it up, only what it says itself counts.
-    const bool fit =
-        live != nullptr && (choice->healthy || now_ - live->last_heard() < timeouts::flow_unheard);
-    if (fit) return start_or_wait(*flow, *live);
+    if (Session* const live = session_with(choice->incarnation)) {
+      return start_or_wait(*flow, *live);
+    }
   }
   if (uplink_for(0) == nullptr) {
     // Nobody says who serves it, but a session that goes directly may know.
@@ -342,7 +340,10 @@ void Engine::start_on(Flow& flow, Session& session) {
   by_stream_[{&session, *stream}] = flow.id;
   unused_since_.erase(&session);
   flow.opened = now_;
-  deadlines_.set(flow.id.value, now_ + timeouts::flow_unheard);
+  // Where its Intermediate has given it up already, it has a moment to show that it is there.
+  const bool given_up = !catalog_.is_healthy(session.config().peer_incarnation);
+  deadlines_.set(flow.id.value,
+                 now_ + (given_up ? timeouts::flow_given_up : timeouts::flow_unheard));
   catalog_.used(flow.service, session.config().peer_incarnation);
   for (const base::Bytes& payload : std::exchange(flow.early, {})) {
     flow.counters.to_backend += payload.size();

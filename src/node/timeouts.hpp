@@ -61,6 +61,7 @@ inline constexpr base::Duration flow_waits_for_direct = 10s;
 // Intermediate does not hear either: it is gone. Asked for after the first of these, then again.
 inline constexpr base::Duration flow_unheard = 3s;
 inline constexpr base::Duration flow_unheard_again = 250ms;
+inline constexpr base::Duration flow_given_up = 1s;
 // A flow's FlowReply; the Connector's own connect time-out (5 s) should come first.
 inline constexpr base::Duration flow_reply = 8s;
 // A Connector instance that failed a flow is used last for so long.
