@@ -30,8 +30,8 @@ namespace ztna::intermediate {
 // keep their flows back themselves; these bound what one gets that does not. A packet's form and
 // size are all that tells what it may be.
 struct RelayOffLimits {
-  // Octets of packets with a long header, in the session's life: a handshake takes 3.6 to 7 KiB,
-  // and 10 KiB were seen where some of it was lost.
+  // Octets of packets with a long header, in the session's life: a handshake takes 3.6 KiB, and
+  // three times that where some of it is lost.
   std::size_t handshake = 16 * 1024;
   // QUIC fills packets with data up to this size at least, or probes a path by larger ones.
   std::size_t full_packet = 1200;

@@ -184,6 +184,7 @@ TEST_F(RelayOff, AWaitingFlowIsLookedForAPathAtOnce) {
   ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
   scene.world.idle(100s);
   turn(scene, false);
+  scene.world.idle(100ms);
   scene.world.filter = nullptr;
   Client& client = scene.open({.size = 100});
   ASSERT_TRUE(scene.finish(client, 2s));
