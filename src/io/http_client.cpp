@@ -129,7 +129,7 @@ bool hand_out_lines(std::string& body, const HttpClientRequest& request) {
 
 }  // namespace
 
-base::Result<HttpAnswer> http_request(const HttpClientRequest& request) {
+base::Result<HttpResponse> http_request(const HttpClientRequest& request) {
   auto fd = request.unix_socket.empty() ? connect_tcp(request) : connect_unix(request);
   if (!fd) return tl::unexpected(fd.error());
   const std::string host = request.unix_socket.empty() ? request.tcp.to_string() : "localhost";
@@ -147,12 +147,10 @@ base::Result<HttpAnswer> http_request(const HttpClientRequest& request) {
   const auto until = request.at_most > base::Duration{}
                          ? std::chrono::steady_clock::now() + request.at_most
                          : std::chrono::steady_clock::time_point::max();
-  bool cut = false;
   while (!parser.complete()) {
     const base::Duration left = until - std::chrono::steady_clock::now();
     if (left <= base::Duration{}) {
       if (!parser.has_head()) return no_answer(request);
-      cut = true;
       break;
     }
     if (request.cancelled && request.cancelled()) return not_ready(Waited::cancelled, request);
@@ -175,9 +173,8 @@ base::Result<HttpAnswer> http_request(const HttpClientRequest& request) {
     if (streaming && parser.body().size() > max_body) return broken("a line is too long");
   }
   if (streaming && parser.complete() && !parser.body().empty()) request.on_line(parser.body());
-  return HttpAnswer{{parser.status(), parser.content_type(),
-                     streaming ? std::string{} : std::move(parser.body())},
-                    cut};
+  return HttpResponse{parser.status(), parser.content_type(),
+                      streaming ? std::string{} : std::move(parser.body())};
 }
 
 }  // namespace ztna::io

@@ -21,7 +21,7 @@ struct HttpClientRequest {
   std::string body;
   base::Duration timeout = std::chrono::seconds(10);  // without any progress
   // For all of it, however much comes; 0: none. An answer whose body is not over by then is
-  // returned as far as it has come, with `cut` set.
+  // returned as far as it has come.
   base::Duration at_most{};
   // Asked several times a second; true ends the request (`closed`).
   std::function<bool()> cancelled;
@@ -30,13 +30,9 @@ struct HttpClientRequest {
   std::function<bool(std::string_view line)> on_line;
 };
 
-struct HttpAnswer : HttpResponse {
-  bool cut = false;
-};
-
 // `unavailable` when nobody listens, `permission_denied` for a socket of another user, `timed_out`,
 // `protocol`. An HTTP error status is a response, not an Error. Bodies are cut at 64 MiB (error).
-[[nodiscard]] base::Result<HttpAnswer> http_request(const HttpClientRequest& request);
+[[nodiscard]] base::Result<HttpResponse> http_request(const HttpClientRequest& request);
 
 // Percent-encodes one query value or path segment.
 [[nodiscard]] std::string url_encode(std::string_view text);

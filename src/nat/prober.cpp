@@ -506,7 +506,7 @@ PairId Prober::better(base::Time now) const {
   const Pair* const current = used();
   PathQuality best = current != nullptr ? current->health.quality() : relay_.quality();
   // An unmeasured or silent relay is no reason to stay.
-  bool leave_relay = current == nullptr && (prefer_direct_ || !relay_alive() || !relay_.proven());
+  bool leave_relay = current == nullptr && (!relay_alive() || !relay_.proven());
   bool on_relay = current == nullptr;
   PairId choice = 0;
   for (const Pair& pair : pairs_) {
@@ -527,7 +527,7 @@ PairId Prober::better(base::Time now) const {
 
 bool Prober::outdone() const {
   const Pair* const current = used();
-  if (!config_.controlling || current == nullptr || prefer_direct_) return false;
+  if (!config_.controlling || current == nullptr) return false;
   return relay_alive() && relay_.proven() &&
          relay_is_better(current->health.quality(), relay_.quality());
 }
@@ -538,8 +538,8 @@ Obstacle Prober::obstacle(base::Time now) const {
   // The furthest that any pair has come.
   for (const Pair& pair : pairs_) {
     if (!trusts(pair, now)) continue;
-    const bool slower =
-        !prefer_direct_ && !direct_is_better(relay_.quality(), pair.health.quality());
+    const bool slower = relay_alive() && relay_.proven() &&
+                        !direct_is_better(relay_.quality(), pair.health.quality());
     if (now < pair.hold_until) {
       least = std::max(least, Obstacle::resting);
     } else if (!pair.peer_proven) {

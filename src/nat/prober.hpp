@@ -100,8 +100,6 @@ class Prober {
   void note_active(base::Time now);
   // How long packets of the session take there and back on the path in use.
   void note_round_trip(base::Duration rtt);
-  // Any direct path that works is to be preferred to the relay.
-  void prefer_direct(bool prefer) { prefer_direct_ = prefer; }
   // A packet of the session came by this pair: a lost check or two are no reason to leave it then.
   void note_packet(PairId id, base::Time now);
   // A move to this pair came to nothing, or it loses too much: it is left alone for a while.
@@ -192,9 +190,8 @@ class Prober {
   std::size_t opener_rung_ = 0;
   base::Time checks_at_ = base::never;  // of this round, once the peer has begun it too
   std::size_t burst_stride_ = 1;        // how much of the burst each address gets
-  bool prefer_direct_ = false;
-  int learnt_ = 0;                     // peers' addresses, in this round
-  base::Time round_at_ = base::never;  // controlling: the next round is to be announced
+  int learnt_ = 0;                      // peers' addresses, in this round
+  base::Time round_at_ = base::never;   // controlling: the next round is to be announced
   base::Time last_round_{};
   std::size_t retries_ = 0;
   std::uint32_t rounds_ = 0;
