@@ -143,7 +143,7 @@ class Broker {
     Leg agent, connector;
     base::Time since;
     base::Time half_since = base::never;
-    std::size_t handshake_left;  // these three: while the relay is off
+    std::size_t handshake_left = 0;  // these three: while the relay is off
     base::TokenBucket control, checks_left;
     std::uint64_t packets = 0, bytes = 0;
     std::uint64_t checks = 0;     // STUN, not among `packets`
