@@ -67,7 +67,7 @@ void Engine::expire(base::Time now) {
   for (const FlowId id : std::exchange(to_start_, {})) {
     Flow* const flow = find(id);
     if (flow == nullptr || flow->state != State::for_direct) continue;
-    if (!must_wait(*flow->waits_on)) start_on(*flow, *flow->waits_on);
+    if (!flow->waits_on->holds_flows()) start_on(*flow, *flow->waits_on);
   }
   std::uint64_t value = 0;
   while (deadlines_.pop_due(now, value)) {
@@ -305,8 +305,6 @@ void Engine::end_unanswered(const Flow& flow) {
   end(flow.id, FlowEnd::unavailable, text + ", and " + no_relay(session));
 }
 
-bool Engine::must_wait(const Session& session) const { return session.holds_flows(); }
-
 void Engine::start_waiting(const Session& session) {
   for (const auto& [value, flow] : flows_) {
     if (flow.state == State::for_direct && flow.waits_on == &session) to_start_.push_back(flow.id);
@@ -314,7 +312,7 @@ void Engine::start_waiting(const Session& session) {
 }
 
 void Engine::start_or_wait(Flow& flow, Session& session) {
-  if (!must_wait(session)) return start_on(flow, session);
+  if (!session.holds_flows()) return start_on(flow, session);
   const bool first = std::ranges::none_of(
       flows_, [&](const auto& entry) { return entry.second.waits_on == &session; });
   if (first) session.seek_direct(now_);

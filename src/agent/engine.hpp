@@ -205,7 +205,6 @@ class Engine final : private node::NodeOwner {
   void start_on(Flow& flow, session::Session& session);
   // As start_on(), once the session is where flows may go.
   void start_or_wait(Flow& flow, session::Session& session);
-  [[nodiscard]] bool must_wait(const session::Session& session) const;
   // It may be there now.
   void start_waiting(const session::Session& session);
   [[nodiscard]] std::string no_relay(const session::Session& session) const;

@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "io/http_client.hpp"
+#include "tool/agent_control_option.hpp"
 #include "tool/control.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/ping_view.hpp"
@@ -95,10 +96,7 @@ void add_ping_command(CLI::App& root, Context& context) {
   command->add_flag("--until-direct", options->until_direct,
                     "end with the first answer by a direct path");
   command->add_flag("--json", options->json, "for programs: one object a line");
-  command
-      ->add_option("--control", options->control,
-                   "the Agent's control socket, instead of this machine's usual one")
-      ->type_name("SOCKET");
+  add_agent_control_option(*command, options->control);
   command->footer(footer);
   command->callback(
       [options, &context] { conclude(context, "ztna ping", run(*options, context)); });

@@ -11,6 +11,7 @@
 #include "io/loop.hpp"
 #include "logging/format.hpp"
 #include "proof/judge.hpp"
+#include "tool/agent_control_option.hpp"
 #include "tool/ca_files.hpp"
 #include "tool/control.hpp"
 #include "tool/prove_run.hpp"
@@ -121,10 +122,7 @@ void add_prove_command(CLI::App& root, Context& context) {
       ->type_name("FILE");
   command->add_option("--ca", options->ca, "with --verify: the CA whose certificates count (PEM)")
       ->type_name("FILE");
-  command
-      ->add_option("--control", options->control,
-                   "the Agent's control socket, instead of this machine's usual one")
-      ->type_name("SOCKET");
+  add_agent_control_option(*command, options->control);
   command->footer(footer);
   command->callback(
       [options, &context] { conclude(context, "ztna prove", run(*options, context)); });

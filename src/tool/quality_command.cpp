@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "io/loop.hpp"
+#include "tool/agent_control_option.hpp"
 #include "tool/control.hpp"
 #include "tool/interrupt.hpp"
 #include "tool/quality_run.hpp"
@@ -124,10 +125,7 @@ void add_quality_command(CLI::App& root, Context& context) {
       ->add_option("--at-least", options->at_least,
                    "exit code 1 where the grade is worse: excellent, good or acceptable")
       ->type_name("GRADE");
-  command
-      ->add_option("--control", options->control,
-                   "the Agent's control socket, instead of this machine's usual one")
-      ->type_name("SOCKET");
+  add_agent_control_option(*command, options->control);
   command->footer(footer);
   command->callback(
       [options, &context] { conclude(context, "ztna quality", run(*options, context)); });

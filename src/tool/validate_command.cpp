@@ -6,6 +6,7 @@
 #include <ostream>
 
 #include "logging/format.hpp"
+#include "tool/agent_control_option.hpp"
 #include "tool/record_file.hpp"
 #include "tool/validate_gather.hpp"
 #include "tool/validate_view.hpp"
@@ -81,10 +82,7 @@ void add_validate_command(CLI::App& root, Context& context) {
   command->add_option("--name", options->name, "the deployment's name in the record")
       ->type_name("TEXT");
   command->add_flag("--json", options->json, "for programs: {criteria, met, not_met, open}");
-  command
-      ->add_option("--control", request.control,
-                   "the Agent's control socket, instead of this machine's usual one")
-      ->type_name("SOCKET");
+  add_agent_control_option(*command, request.control);
   command->footer(footer);
   command->callback([options, &context] {
     const auto done = run(*options, context);

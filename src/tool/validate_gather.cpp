@@ -22,29 +22,27 @@ using base::ErrorCode;
 constexpr std::uint64_t proof_packets = 20;
 constexpr unsigned quality_rate = 50, quality_size = 100;
 
-// What the file says, else this process's environment; a placeholder is nothing.
-base::Result<std::string> variable(const std::string& env_file, const std::string& name) {
-  const auto environment = config::from_process(0, nullptr).environment;
-  const auto found = environment.find(name);
-  std::string value = found == environment.end() ? "" : found->second;
-  if (!env_file.empty()) {
-    const auto text = config::read_file(env_file);
-    if (!text) return base::fail(ErrorCode::invalid_argument, text.error().message(), "--env");
-    for (const auto& entry : config::parse_environment_file(*text).entries) {
-      if (entry.name == name) value = entry.value;
-    }
+// What the file says, else this process's environment.
+base::Result<config::Environment> read_environment(const std::string& env_file) {
+  config::Environment environment = config::from_process(0, nullptr).environment;
+  if (env_file.empty()) return environment;
+  const auto text = config::read_file(env_file);
+  if (!text) return base::fail(ErrorCode::invalid_argument, text.error().message(), "--env");
+  for (const auto& entry : config::parse_environment_file(*text).entries) {
+    environment[entry.name] = entry.value;
   }
-  return is_placeholder(value) ? std::string() : value;
+  return environment;
 }
 
-// The one that was given, or the environment's; a name either way.
-base::Result<std::string> service_name(const std::string& given, const ValidateRequest& request,
-                                       const char* flag, const char* name) {
-  auto service = given.empty() ? variable(request.env_file, name) : given;
-  if (service && !service->empty() && !identity::is_valid_name(*service)) {
+// The one that was given, or the environment's; a name, or nothing. A placeholder is nothing.
+base::Result<std::string> service_name(const std::string& given, const char* flag,
+                                       config::Environment& environment, const char* variable) {
+  std::string service = given.empty() ? environment[variable] : given;
+  if (given.empty() && is_placeholder(service)) service.clear();
+  if (!service.empty() && !identity::is_valid_name(service)) {
     return base::fail(ErrorCode::invalid_argument,
-                      "\"" + *service + "\" is no service's name, expected a-z, 0-9 and -",
-                      given.empty() ? name : flag);
+                      "\"" + service + "\" is no service's name, expected a-z, 0-9 and -",
+                      given.empty() ? variable : flag);
   }
   return service;
 }
@@ -73,9 +71,11 @@ class Validation {
 
  private:
   base::Status name_services() {
-    auto service = service_name(request_.service, request_, "--service", "SERVICE_ID");
+    auto environment = read_environment(request_.env_file);
+    if (!environment) return tl::unexpected(environment.error());
+    auto service = service_name(request_.service, "--service", *environment, "SERVICE_ID");
     if (!service) return tl::unexpected(service.error());
-    auto game = service_name(request_.game, request_, "--game", "GAME_SERVICE_ID");
+    auto game = service_name(request_.game, "--game", *environment, "GAME_SERVICE_ID");
     if (!game) return tl::unexpected(game.error());
     if (service->empty()) {
       return base::fail(

@@ -73,6 +73,26 @@ class ProberTest : public testing::Test {
     std::ignore = agent.start_round(now);
     if (connector.start_round(now) && confirmed) agent.confirm_round(agent.rounds(), now);
   }
+  // The Agent checks from this address, and answers the Connector's check there. False: none came.
+  bool prove_to_connector(const base::Address& from, std::uint32_t sequence) {
+    const auto deliver = [&](base::BytesView packet) {
+      return connector.receive({0, from, connector_address, 0, packet},
+                               *wire::stun::Message::parse(packet), now);
+    };
+    base::Bytes buffer(max_check);
+    const bool heard =
+        deliver(write_request(buffer, make_transaction(100, random), config(true, random).session,
+                              {sequence, true, false}, 0, secret(1).expose()));
+    bool proven = false;
+    Probe probe;
+    while (heard && connector.next(probe)) {
+      const auto check = read_check(*wire::stun::Message::parse(probe.packet), secret(2).expose());
+      if (!check || !check->request || probe.to != from) continue;
+      proven = deliver(write_answer(buffer, check->transaction, {sequence + 1, true, false},
+                                    connector_address, secret(1).expose()));
+    }
+    return proven;
+  }
   void advance(base::Duration time) {
     for (const base::Time end = now + time; now < end;) {
       now = std::min(end, std::min(agent.next_deadline(), connector.next_deadline()));
@@ -322,25 +342,7 @@ TEST_F(ProberTest, PairsAreBounded) {
 TEST_F(ProberTest, ThereIsRoomForTheHundredthAddressOfAPeer) {
   for (std::uint16_t port = 1; port <= 100; ++port) {
     const base::Address from = agent_address.with_port(port);
-    base::Bytes packet(max_check);
-    const auto message =
-        write_request(packet, make_transaction(100, random), config(true, random).session,
-                      {1000U * port, true, false}, 0, secret(1).expose());
-    ASSERT_TRUE(connector.receive({0, from, connector_address, 0, message},
-                                  *wire::stun::Message::parse(message), now));
-    Probe probe;
-    bool proven = false;
-    while (connector.next(probe)) {
-      const auto check = wire::stun::Message::parse(probe.packet);
-      const auto read = read_check(*check, secret(2).expose());
-      if (!read || !read->request || probe.to != from) continue;
-      base::Bytes answer(max_check);
-      const auto reply = write_answer(answer, read->transaction, {1000U * port + 1, true, false},
-                                      connector_address, secret(1).expose());
-      proven = connector.receive({0, from, connector_address, 0, reply},
-                                 *wire::stun::Message::parse(reply), now);
-    }
-    ASSERT_TRUE(proven) << port;
+    ASSERT_TRUE(prove_to_connector(from, 1000U * port)) << port;
     ASSERT_NE(connector.trusted(0, from, now), 0u) << port;
     connector.use(connector.trusted(0, from, now), now);
     now += 40s;  // and the last address falls silent
@@ -353,23 +355,8 @@ TEST_F(ProberTest, ThereIsRoomForTheHundredthAddressOfAPeer) {
 // Strangers may have the addresses by now.
 TEST_F(ProberTest, ARoundDoesNotAskWhereThePeerWasLongAgo) {
   direct_works = false;
-  base::Bytes packet(max_check);
   const base::Address old = agent_address.with_port(7);
-  const auto message =
-      write_request(packet, make_transaction(100, random), config(true, random).session,
-                    {1, true, false}, 0, secret(1).expose());
-  std::ignore = connector.receive({0, old, connector_address, 0, message},
-                                  *wire::stun::Message::parse(message), now);
-  Probe probe;
-  while (connector.next(probe)) {
-    const auto read = read_check(*wire::stun::Message::parse(probe.packet), secret(2).expose());
-    if (!read || !read->request) continue;
-    base::Bytes answer(max_check);
-    const auto reply = write_answer(answer, read->transaction, {2, true, false}, connector_address,
-                                    secret(1).expose());
-    std::ignore = connector.receive({0, old, connector_address, 0, reply},
-                                    *wire::stun::Message::parse(reply), now);
-  }
+  ASSERT_TRUE(prove_to_connector(old, 1));
   ASSERT_NE(connector.trusted(0, old, now), 0u);
   now += timeouts::trust + 1s;
   connector.expire(now);
