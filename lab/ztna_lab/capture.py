@@ -69,11 +69,11 @@ class Capture:
 
     def stop(self) -> list[Datagram]:
         # A tcpdump that is told to end leaves what it has not read yet: on a busy machine, the last
-        # hundreds of packets.
+        # hundreds of packets. What comes after it has read everything is after the end.
         wait_for(self._all_read, lambda: f"tcpdump to keep up: {self._process.log()}")
         self._process.stop(number=signal.SIGINT)
-        captured, received, dropped = self._tallies()[-1]
-        if self._sights * captured != received or dropped:
+        _, _, dropped = self._tallies()[-1]
+        if dropped:
             raise LabError(f"tcpdump lost packets: {self._process.log()}")
         return parse(self._file.read_bytes())
 
