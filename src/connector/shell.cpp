@@ -242,7 +242,7 @@ void Shell::post_burial() {
   });
 }
 
-void Shell::on_udp_connected(FlowId id) {
+void Shell::on_udp_settled(FlowId id) {
   engine_.accept_flow(id);
   pump_.poke();
 }
@@ -254,10 +254,34 @@ void Shell::on_udp_failed(FlowId id, io::ConnectFailure failure) {
   pump_.poke();
 }
 
+void Shell::on_udp_refused(const base::HostPort& backend) {
+  logging::log(backend_refusals_, io::Loop::now(), logging::Level::warn, "Backend refuses",
+               {{"backend", backend.to_string()}, {"protocol", "udp"}});
+}
+
 // --- what people ask
 
+namespace {
+
+// Why none of them can be reached through here; empty when one can.
+std::string nothing_served(const std::vector<Engine::ServiceView>& services) {
+  std::string why = "no service can be reached";
+  for (const Engine::ServiceView& service : services) {
+    if (service.healthy && service.refused.empty()) return {};
+    why += service.healthy ? "; " + service.refused
+                           : "; service " + service.config.name + ": its backend " +
+                                 service.config.backend.to_string() + " is down";
+  }
+  return why;
+}
+
+}  // namespace
+
 daemon::Readiness Shell::ready() const {
-  if (engine_.node().any_uplink_up()) return {true, {}};
+  if (engine_.node().any_uplink_up()) {
+    const std::string why = nothing_served(engine_.services());
+    return {why.empty(), why};
+  }
   std::string why = "not connected to an Intermediate";
   for (const auto& uplink : engine_.node().uplinks()) {
     if (!uplink->last_error().empty()) why += "; " + uplink->name() + ": " + uplink->last_error();

@@ -64,8 +64,9 @@ class Shell final : private io::PacketPump::Engine,
   void on_bridge_over(FlowId id) override;
 
   // UdpBackend::Owner
-  void on_udp_connected(FlowId id) override;
+  void on_udp_settled(FlowId id) override;
   void on_udp_failed(FlowId id, io::ConnectFailure failure) override;
+  void on_udp_refused(const base::HostPort& backend) override;
 
   [[nodiscard]] nlohmann::json status() const;
   void metrics(io::MetricsWriter& out) const;
@@ -87,7 +88,7 @@ class Shell final : private io::PacketPump::Engine,
   std::vector<std::unique_ptr<UdpBackend>> udp_graveyard_;
   bool burial_posted_ = false;
   std::vector<std::unique_ptr<HealthCheck>> health_;
-  logging::Throttle refusals_{std::chrono::seconds(1)};
+  logging::Throttle refusals_{std::chrono::seconds(1)}, backend_refusals_{std::chrono::seconds(1)};
   io::Timer wall_timer_, drain_timer_;
   std::function<void()> drained_;
 };

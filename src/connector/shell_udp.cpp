@@ -1,5 +1,6 @@
 #include "connector/shell_udp.hpp"
 
+#include <cerrno>
 #include <tuple>
 #include <utility>
 
@@ -17,7 +18,24 @@ void UdpBackend::send(base::BytesView payload) {
 void UdpBackend::on_connected(const base::Address& /*remote*/) {
   connected_ = true;
   for (const base::Bytes& payload : std::exchange(early_, {})) std::ignore = peer_.send(payload);
-  owner_.on_udp_connected(id_);
+  settle_.set(io::Loop::now() + settle_time);
+}
+
+void UdpBackend::on_datagram(base::BytesView payload) {
+  settle();
+  port_.flow_datagram(id_, payload);
+}
+
+void UdpBackend::on_refused() {
+  if (settled_) return owner_.on_udp_refused(backend_);
+  settle_.cancel();
+  owner_.on_udp_failed(id_, io::connect_failure(ECONNREFUSED));
+}
+
+void UdpBackend::settle() {
+  if (std::exchange(settled_, true)) return;
+  settle_.cancel();
+  owner_.on_udp_settled(id_);
 }
 
 }  // namespace ztna::connector

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from backends import TcpServer, need
-from ztna import forward_port, wait_for, wait_service
+from ztna import forward_port, free_port, wait_for, wait_service
 
 
 def echo(connection: socket.socket):
@@ -81,6 +81,24 @@ def test_health_doors_and_metrics(stack):
                             "not ready without an Intermediate")
     assert str(stack.intermediates[0][1]) in text
     assert get(stack.alice, "/healthz")[0] == 200
+
+
+def test_a_connector_that_can_serve_nothing_is_not_ready(world):
+    world.allow({"alice": ["web"]})
+    world.intermediate()
+    port = free_port()
+    backend = f"tcp://127.0.0.1:{port}"
+    home = world.connector("home", {"web": backend, "other": backend + "?health=none"},
+                           health="127.0.0.1:0")
+
+    def says_both():
+        status, text = get(home, "/readyz")
+        return (status == 503 and f"service web: its backend 127.0.0.1:{port} is down" in text
+                and "service other: default deny" in text)
+
+    wait_for(says_both, "not ready: one backend is down, the other service refused")
+    with socket.create_server(("127.0.0.1", port)):
+        wait_for(lambda: get(home, "/readyz") == (200, "ready\n"), "ready for one of two services")
 
 
 def test_control_socket_is_for_its_owner(stack):

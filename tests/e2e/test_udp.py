@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from backends import UdpEcho, need
-from ztna import forward_port, free_port, wait_for, wait_listening, wait_service
+from ztna import failures, forward_port, free_port, wait_for, wait_listening, wait_service
 
 
 @pytest.fixture
@@ -76,6 +76,29 @@ def test_a_backend_without_a_name_costs_the_connector_nothing(world, echo):
     agent.stop()
     wait_for(lambda: connector.metrics()["ztna_flows_active"] == 0, "the end of all flows")
     assert connector.metrics()['ztna_backend_connections{protocol="udp"}'] == 0
+
+
+def test_a_backend_that_is_down_ends_the_flow_with_a_reason_until_it_is_up(world, echo):
+    port = free_port(socket.SOCK_DGRAM)
+    world.allow({"alice": ["late"]})
+    world.intermediate()
+    connector = world.connector("home", {"late": f"udp://127.0.0.1:{port}"})
+    agent = world.agent("alice", "--forward", "udp://127.0.0.1:0=late")
+    wait_service(agent, "late")
+    with client(forward_port(agent, "late", "udp")) as s:
+        s.send(b"is anybody there?")
+        failure = wait_for(lambda: failures(agent, "late"), "a failure")[0]
+        assert (failure["service"], failure["reason"]) == ("late", "backend_refused")
+        backend = UdpEcho(port=port)
+        try:
+            assert ask(s, b"and now?") == b"and now?"
+            assert len(agent.status()["flows"]) == 1
+        finally:
+            backend.close()
+        # It was there: the flow waits for it to come back, and the Connector's log says so.
+        s.send(b"gone?")
+        connector.wait_log(f"Backend refuses backend=127.0.0.1:{port} protocol=udp")
+        assert len(agent.status()["flows"]) == 1
 
 
 def test_several_clients_get_their_own_answers(world, echo):
