@@ -43,6 +43,7 @@ struct Frame::Impl {
         drain_timer(loop, [this] { cut_drain(); }) {}
 
   base::Status open();
+  void take(Trust loaded);
   base::Status handle_signals();
   void reload();
   void stop();
@@ -75,13 +76,18 @@ base::Status Frame::Impl::open() {
   auto loaded =
       load_trust(options.common.identity, options.policy_file, options.role, io::Loop::wall_now());
   if (!loaded) return tl::unexpected(loaded.error());
-  trust = std::move(*loaded);
+  take(std::move(*loaded));
   // The doors before the audit log: that is the one thing which leaves a file behind.
   if (auto status = doors.open(options.common); !status) return status;
   if (const auto status = audit_log.open(options.common.audit_log); !status) {
     return base::fail(status.error().code, status.error().message(), "--audit-log");
   }
   return handle_signals();
+}
+
+void Frame::Impl::take(Trust loaded) {
+  trust = std::move(loaded);
+  for (const std::string& warning : trust.warnings) logging::warn(warning);
 }
 
 base::Status Frame::Impl::handle_signals() {
@@ -104,7 +110,7 @@ void Frame::Impl::reload() {
       load_trust(options.common.identity, options.policy_file, options.role, io::Loop::wall_now());
   if (loaded) {
     ++reloads;
-    trust = std::move(*loaded);
+    take(std::move(*loaded));
     logging::info("Certificates and policy reloaded",
                   {{"name", trust.credentials->self().uri()},
                    {"not_after", base::rfc3339(trust.credentials->self().not_after)}});

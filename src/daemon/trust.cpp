@@ -1,8 +1,28 @@
 #include "daemon/trust.hpp"
 
+#include <sys/stat.h>
+
 #include "config/config.hpp"
 
 namespace ztna::daemon {
+namespace {
+
+void judge_key(const std::string& path, std::vector<std::string>& warnings) {
+  struct stat info{};
+  if (::stat(path.c_str(), &info) != 0 || !is_open_to_others(info.st_mode)) return;
+  warnings.push_back("Others may use this identity, chmod 600 " + path);
+}
+
+void judge_policy(const policy::Policy& policy, const std::string& path,
+                  std::vector<std::string>& warnings) {
+  const policy::Policy::Counts counts = policy.counts();
+  if (counts.allow == 0 || counts.serve == 0) {
+    warnings.push_back("Nobody reaches anything, there is no [[" +
+                       std::string(counts.allow == 0 ? "allow" : "serve") + "]] block in " + path);
+  }
+}
+
+}  // namespace
 
 base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::string& policy_file,
                                identity::Role role, base::WallTime now) {
@@ -38,14 +58,21 @@ base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::st
                           ", and as a public one it needs a CA there that was made by ztna ca init",
                       files.certificate);
   }
-  Trust trust{std::move(*credentials), nullptr};
+  Trust trust{std::move(*credentials), nullptr, {}};
+  judge_key(files.key, trust.warnings);
   if (policy_file.empty()) return trust;
   const auto text = config::read_file(policy_file);
   if (!text) return tl::unexpected(text.error());
   auto policy = policy::Policy::parse(*text, policy_file);
   if (!policy) return tl::unexpected(policy.error());
+  judge_policy(*policy, policy_file, trust.warnings);
   trust.policy = std::make_shared<const policy::Policy>(std::move(*policy));
   return trust;
+}
+
+bool is_open_to_others(unsigned mode) {
+  constexpr unsigned others = 0007, group_writes = 0020;
+  return (mode & (others | group_writes)) != 0;
 }
 
 std::int64_t days_left(base::WallTime not_after, base::WallTime now) {

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "base/time.hpp"
@@ -17,6 +18,8 @@ namespace ztna::daemon {
 struct Trust {
   std::shared_ptr<const identity::Credentials> credentials;
   std::shared_ptr<const policy::Policy> policy;  // Agents: null
+  // What works and an operator should hear of, a line each.
+  std::vector<std::string> warnings;
 };
 
 // `policy_file` may be empty: no policy. Fails also when the certificate is for another role. An
@@ -24,6 +27,9 @@ struct Trust {
 [[nodiscard]] base::Result<Trust> load_trust(const config::IdentityFiles& files,
                                              const std::string& policy_file, identity::Role role,
                                              base::WallTime now);
+
+// Does a key file of this mode let others use the identity? Its group may read it.
+[[nodiscard]] bool is_open_to_others(unsigned mode);
 
 // Whole days until `not_after`, rounded down; negative when it has passed.
 [[nodiscard]] std::int64_t days_left(base::WallTime not_after, base::WallTime now);

@@ -90,8 +90,7 @@ void judge_key(const DoctorFacts& facts, Findings& out) {
         problem("key", id.inspection.key.error().message(),
                 "put the key there that was made with the certificate, or " + how_to_issue(facts)));
   }
-  constexpr unsigned others = 0007, group_writes = 0020;
-  if ((id.key.mode & (others | group_writes)) != 0) {
+  if (daemon::is_open_to_others(id.key.mode)) {
     return out.push_back(warning(
         "key", id.key.path + " has mode " + octal(id.key.mode) + ": others may use this identity",
         "chmod 600 " + id.key.path));

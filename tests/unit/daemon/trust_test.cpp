@@ -1,6 +1,7 @@
 #include "daemon/trust.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "workspace.hpp"
 
@@ -37,6 +38,29 @@ TEST(LoadTrust, WithoutPolicyForAgents) {
       load_trust(workspace.options().common.identity, "", Role::agent, io::Loop::wall_now());
   ASSERT_TRUE(trust) << trust.error().message();
   EXPECT_EQ(trust->policy, nullptr);
+}
+
+TEST(LoadTrust, WarnsOfAKeyThatOthersReadAndOfAPolicyThatAllowsNothing) {
+  Workspace workspace;
+  workspace.issue(Role::connector, "home-1", 90);
+  const std::string serve = "[[serve]]\nconnectors = [\"*\"]\nservices = [\"*\"]\n";
+  workspace.write("policy.toml", workspace.read("policy.toml") + serve);
+  const FrameOptions options = workspace.options();
+  const auto warnings = [&] {
+    const auto trust = load_trust(options.common.identity, options.policy_file, Role::connector,
+                                  io::Loop::wall_now());
+    return trust ? trust->warnings : std::vector<std::string>{trust.error().message()};
+  };
+  const std::string& key = options.common.identity.key;
+  ASSERT_EQ(::chmod(key.c_str(), 0640), 0);  // as a service manager hands it over
+  EXPECT_EQ(warnings(), std::vector<std::string>{});
+  ASSERT_EQ(::chmod(key.c_str(), 0644), 0);
+  EXPECT_EQ(warnings(), std::vector<std::string>{"Others may use this identity, chmod 600 " + key});
+  ASSERT_EQ(::chmod(key.c_str(), 0600), 0);
+  workspace.write("policy.toml", serve);
+  EXPECT_EQ(warnings(),
+            std::vector<std::string>{"Nobody reaches anything, there is no [[allow]] block in " +
+                                     options.policy_file});
 }
 
 TEST(LoadTrust, WrongRoleIsRefused) {
