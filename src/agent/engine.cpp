@@ -45,6 +45,12 @@ bool blames_instance(FlowEnd why) {
   }
 }
 
+// Somebody decided against the flow; it did not just fail.
+bool is_verdict(FlowEnd why) {
+  return why == FlowEnd::denied || why == FlowEnd::unknown_service || why == FlowEnd::untrusted ||
+         why == FlowEnd::quota;
+}
+
 }  // namespace
 
 Engine::Engine(EngineConfig config, Handler& handler, base::WallReference wall)
@@ -332,6 +338,10 @@ void Engine::start_on(Flow& flow, Session& session) {
   const auto stream = session.open_flow(flow.service, flow.protocol);
   if (!stream) return end(flow.id, FlowEnd::quota, stream.error().message());
   flow.session = &session;
+  policy::AuditRecord record = record_of(flow, policy::AuditEvent::flow);
+  record.allowed = true;
+  record.rule = "the Connector's certificate";
+  audit_.push_back(std::move(record));
   flow.waits_on = nullptr;
   flow.stream = *stream;
   flow.state = State::opening;
@@ -537,12 +547,44 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text) {
     }
     if (blames_instance(why)) catalog_.penalise(flow.session->config().peer_incarnation, now_);
   }
+  audit_end(flow, why, text);
   if (why != FlowEnd::finished && why != FlowEnd::reset) {
     failures_.push_back({id, flow.service, text, why, now_});
     if (failures_.size() > max_failures) failures_.pop_front();
     tell_failure(flow.service, why, text);
   }
   handler_.on_flow_ended(id, why, text);
+}
+
+policy::AuditRecord Engine::record_of(const Flow& flow, policy::AuditEvent event) const {
+  policy::AuditRecord record;
+  record.time = wall_.now(now_);
+  record.event = event;
+  record.agent = config_.node.credentials->self().name;
+  record.service = flow.service;
+  record.flow = flow.id.value;
+  if (flow.session != nullptr) {
+    record.connector = flow.session->peer()->name;
+    record.session = flow.session->config().id.hex();
+  }
+  return record;
+}
+
+// A flow that never got a session was refused, by us or by an Intermediate, or found nobody.
+void Engine::audit_end(const Flow& flow, FlowEnd why, const std::string& text) {
+  const bool had_session = flow.session != nullptr;
+  policy::AuditRecord record =
+      record_of(flow, had_session ? policy::AuditEvent::flow_closed : policy::AuditEvent::flow);
+  record.reason = std::string(to_string(why)) + (text.empty() ? "" : ": " + text);
+  if (had_session) {
+    record.path = to_string(flow.session->path_kind());
+    record.bytes_to_service = flow.counters.to_backend;
+    record.bytes_to_agent = flow.counters.from_backend;
+    record.duration = now_ - flow.since;
+  } else if (is_verdict(why)) {
+    record.allowed = false;
+  }
+  audit_.push_back(std::move(record));
 }
 
 // A program that does not give up, or many at once, must not fill the log.
@@ -676,6 +718,8 @@ void Engine::reload(std::shared_ptr<const identity::Credentials> credentials, ba
 }
 
 std::vector<node::Notice> Engine::take_notices() { return std::exchange(notices_, {}); }
+
+std::vector<policy::AuditRecord> Engine::take_audit() { return std::exchange(audit_, {}); }
 
 std::vector<Engine::FlowView> Engine::flows() const {
   static constexpr std::string_view names[] = {"waiting for an uplink",

@@ -27,6 +27,7 @@
 #include "node/node.hpp"
 #include "node/notice.hpp"
 #include "node/witness.hpp"
+#include "policy/audit.hpp"
 #include "session/flow.hpp"
 
 namespace ztna::agent {
@@ -101,6 +102,8 @@ class Engine final : private node::NodeOwner {
   // --- operators
   [[nodiscard]] const Catalog& catalog() const { return catalog_; }
   [[nodiscard]] std::vector<node::Notice> take_notices();
+  // Decisions since the last call, for the audit log.
+  [[nodiscard]] std::vector<policy::AuditRecord> take_audit();
   void set_wall(base::WallReference wall) {
     wall_ = wall;
     node_->set_wall(wall);
@@ -214,6 +217,9 @@ class Engine final : private node::NodeOwner {
   // What was asked there gets no answer any more.
   void ask_again(const node::Uplink& uplink);
   void end(FlowId id, FlowEnd why, const std::string& text);
+  // Of a flow that is given to a session, refused or ended.
+  [[nodiscard]] policy::AuditRecord record_of(const Flow& flow, policy::AuditEvent event) const;
+  void audit_end(const Flow& flow, FlowEnd why, const std::string& text);
   void tell_failure(const std::string& service, FlowEnd why, const std::string& text);
   [[nodiscard]] std::vector<Candidate> candidates() const;
   [[nodiscard]] session::Session* session_with(const base::IncarnationId& instance) const;
@@ -242,6 +248,7 @@ class Engine final : private node::NodeOwner {
   std::set<std::tuple<base::SessionId, identity::Role, std::string>> statements_asked_;
   std::deque<Ended> failures_;
   std::vector<node::Notice> notices_;
+  std::vector<policy::AuditRecord> audit_;
   base::TokenBucket failure_notices_{1, 20};  // a second, at once
   std::uint64_t failures_untold_ = 0;         // since the last notice of one
   Counters counters_;

@@ -189,6 +189,7 @@ base::Outgoing Shell::transmit(base::MutableBytes buffer, base::Time now) {
 }
 
 void Shell::after_round(base::Time now) {
+  for (const policy::AuditRecord& record : engine_->take_audit()) frame_.audit(record);
   for (const node::Notice& notice : engine_->take_notices()) bridge::log_notice(notice);
   driver_.resolve_names();
   // With no uplink up the catalogue is empty, but nothing has been withdrawn.

@@ -69,7 +69,7 @@ bool Broker::contradicts(const Peer& connector, const directory::Service& servic
       });
 }
 
-void Broker::offer(Peer& connector, const proto::Offer& offer) {
+void Broker::offer(Peer& connector, const proto::Offer& offer, base::Time now) {
   std::vector<directory::Service> wanted = well_formed_offer(connector, offer);
   const bool first = offers_.insert_or_assign(connector.key(), wanted).second;
   std::erase_if(wanted, [&](const directory::Service& service) {
@@ -80,9 +80,7 @@ void Broker::offer(Peer& connector, const proto::Offer& offer) {
     const auto& known = directory_.offered_by(connector.key());
     const bool news = std::ranges::find(known, service.name) == known.end();
     if (news || !decision.allowed) {
-      policy::AuditRecord record;
-      record.event = policy::AuditEvent::offer;
-      record.connector = connector.principal().name;
+      policy::AuditRecord record = record_of(connector, policy::AuditEvent::offer);
       record.service = service.name;
       record.allowed = decision.allowed;
       record.rule = decision.rule;
@@ -94,7 +92,7 @@ void Broker::offer(Peer& connector, const proto::Offer& offer) {
   });
   const bool news =
       directory_.offer(connector.key(), connector.uri(), connector.incarnation(), wanted);
-  if (first) resume(connector);
+  if (first) resume(connector, now);
   if (news) host_.directory_changed();
 }
 
@@ -176,9 +174,7 @@ void Broker::open(Peer& agent, const proto::OpenSession& open, base::Time now) {
     return refuse_open(agent, open, proto::REASON_MALFORMED, "malformed OpenSession");
   }
   const policy::Decision decision = host_.policy().may_reach(agent.principal(), open.service());
-  policy::AuditRecord record;
-  record.event = policy::AuditEvent::session;
-  record.agent = agent.principal().name;
+  policy::AuditRecord record = record_of(agent, policy::AuditEvent::session);
   record.service = open.service();
   record.allowed = decision.allowed;
   record.rule = decision.rule;
@@ -197,11 +193,15 @@ void Broker::open(Peer& agent, const proto::OpenSession& open, base::Time now) {
   }
   Session* session = between(agent, *connector);
   if (session == nullptr && agent.channel_count() >= limits_.max_sessions_per_agent) {
-    return refuse_open(agent, open, proto::REASON_QUOTA, "too many sessions");
+    record.allowed = false;
+    record.rule = "too many sessions";
+    const std::string text = record.rule;
+    host_.audit(std::move(record));
+    return refuse_open(agent, open, proto::REASON_QUOTA, text);
   }
   const bool fresh = session == nullptr || !session->bound();
   if (fresh) {
-    if (session != nullptr) end(session->id, nullptr, proto::REASON_REPLACED, "opened anew");
+    if (session != nullptr) end(session->id, nullptr, proto::REASON_REPLACED, "opened anew", now);
     session = &create(base::SessionId::make(random_), agent, *connector, now);
     ++counters_.sessions_opened;
   }
@@ -287,16 +287,43 @@ void Broker::refuse_claim(Peer& peer, const std::string& id, proto::Reason reaso
   peer.send(message);
 }
 
+void Broker::deny_claim(Peer& peer, const std::string& id, proto::Reason reason,
+                        const std::string& text) {
+  policy::AuditRecord record = record_of(peer, policy::AuditEvent::session);
+  record.session = base::to_hex(base::as_bytes(id));
+  record.allowed = false;
+  record.rule = text;
+  record.reason = "claimed";
+  host_.audit(std::move(record));
+  refuse_claim(peer, id, reason, text);
+}
+
+policy::AuditRecord Broker::record_of_session(const Session& session, policy::AuditEvent event) {
+  const auto name = [](const std::string& uri) {
+    const auto principal = identity::parse_spiffe_id(uri);
+    return principal ? principal->name : std::string();
+  };
+  policy::AuditRecord record;
+  record.event = event;
+  record.agent = name(session.agent.uri);
+  record.connector = name(session.connector.uri);
+  record.session = session.id.hex();
+  return record;
+}
+
+void Broker::audit_claim(const Session& session, const Peer& claimer) {
+  policy::AuditRecord record = record_of_session(session, policy::AuditEvent::session);
+  record.allowed = true;
+  record.reason = "claimed by " + claimer.principal().uri();
+  host_.audit(std::move(record));
+}
+
 void Broker::not_owner(Peer& peer, const std::string& id, std::string_view what) {
   ++counters_.not_owner;
-  policy::AuditRecord record;
-  record.event = policy::AuditEvent::not_owner;
-  (peer.principal().role == identity::Role::agent ? record.agent : record.connector) =
-      peer.principal().name;
+  policy::AuditRecord record = record_of(peer, policy::AuditEvent::not_owner);
   record.session = base::to_hex(base::as_bytes(id));
   record.allowed = false;
   record.reason = std::string(what) + " of a session that is not the sender's";
-  record.address = peer.address().to_string();
   host_.audit(std::move(record));
   refuse_claim(peer, id, proto::REASON_NOT_OWNER, "that session is not yours");
 }
@@ -324,7 +351,7 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
     return refuse_claim(peer, claim.session_id(), proto::REASON_MALFORMED, "malformed claim");
   }
   if (const auto known = sessions_.find(id); known != sessions_.end()) {
-    return claim_known(*known->second, peer);
+    return claim_known(*known->second, peer, now);
   }
   const auto match = claims_.find({claim.peer(), other, id});
   Peer* const counterpart = match == claims_.end() ? nullptr : host_.peer(match->second.peer);
@@ -333,7 +360,7 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
                      counterpart->principal().role != peer.principal().role;
   if (!meets) {
     if (!may_wait(peer)) {
-      return refuse_claim(peer, claim.session_id(), proto::REASON_QUOTA, "too many claims");
+      return deny_claim(peer, claim.session_id(), proto::REASON_QUOTA, "too many claims");
     }
     claims_[{peer.uri(), peer.incarnation(), id}] = {peer.key(), claim.peer(), other,
                                                      now + limits_.unknown_claim_grace};
@@ -344,32 +371,33 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
   Peer& agent = peer_is_agent ? peer : *counterpart;
   Peer& connector = peer_is_agent ? *counterpart : peer;
   if (!pair_allowed(agent, connector)) {
-    refuse_claim(agent, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
+    deny_claim(agent, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
     refuse_claim(connector, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
     return;
   }
   if (agent.channel_count() >= limits_.max_sessions_per_agent) {
-    refuse_claim(agent, claim.session_id(), proto::REASON_QUOTA, "too many sessions");
+    deny_claim(agent, claim.session_id(), proto::REASON_QUOTA, "too many sessions");
     refuse_claim(connector, claim.session_id(), proto::REASON_QUOTA, "too many sessions");
     return;
   }
   Session& session = create(id, agent, connector, now);
   ++counters_.sessions_reclaimed;
+  audit_claim(session, peer);
   announce(session, session.connector, 0);
   announce(session, session.agent, 0);
 }
 
-void Broker::resume(Peer& connector) {
+void Broker::resume(Peer& connector, base::Time now) {
   std::vector<Session*> lost;
   for (const auto& [id, session] : sessions_) {
     if (session->connector.peer == 0 && session->connector.is(connector)) {
       lost.push_back(session.get());
     }
   }
-  for (Session* const session : lost) claim_known(*session, connector);
+  for (Session* const session : lost) claim_known(*session, connector, now);
 }
 
-void Broker::claim_known(Session& session, Peer& peer) {
+void Broker::claim_known(Session& session, Peer& peer, base::Time now) {
   Leg* const leg = session.leg_of(peer);
   if (leg == nullptr) return not_owner(peer, id_bytes(session.id), "claim");
   if (leg->peer == peer.key()) return announce(session, *leg, 0);  // bound already
@@ -378,33 +406,39 @@ void Broker::claim_known(Session& session, Peer& peer) {
     const bool peer_is_agent = leg == &session.agent;
     if (!pair_allowed(peer_is_agent ? peer : *other, peer_is_agent ? *other : peer)) {
       // The claimer has no leg that end() could tell.
-      refuse_claim(peer, id_bytes(session.id), proto::REASON_DENIED, "policy no longer allows it");
-      return end(session.id, nullptr, proto::REASON_DENIED, "policy no longer allows it");
+      deny_claim(peer, id_bytes(session.id), proto::REASON_DENIED, "policy no longer allows it");
+      return end(session.id, nullptr, proto::REASON_DENIED, "policy no longer allows it", now);
     }
   }
   bind(session, *leg, peer);
   ++counters_.sessions_reclaimed;
+  audit_claim(session, peer);
   announce(session, *leg, 0);
 }
 
 // --- ends
 
-void Broker::close(Peer& peer, const proto::CloseSession& close, base::Time /*now*/) {
+void Broker::close(Peer& peer, const proto::CloseSession& close, base::Time now) {
   base::SessionId id;
   if (!base::SessionId::from(base::as_bytes(close.session_id()), id)) return;
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;  // both ends close: the second finds nothing
   const Leg* const leg = found->second->leg_of(peer);
   if (leg == nullptr) return not_owner(peer, close.session_id(), "close");
-  end(id, leg, proto::REASON_PEER_GONE, "closed by the other end");
+  end(id, leg, proto::REASON_PEER_GONE, "closed by the other end", now);
 }
 
 void Broker::end(const base::SessionId& id, const Leg* except, proto::Reason reason,
-                 const std::string& text) {
+                 const std::string& text, base::Time now) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   const std::unique_ptr<Session> session = std::move(found->second);
   sessions_.erase(found);
+  policy::AuditRecord record = record_of_session(*session, policy::AuditEvent::session_closed);
+  record.reason = text;
+  record.bytes_relayed = session->bytes;
+  record.duration = now - session->since;
+  host_.audit(std::move(record));
   for (Leg* const leg : {&session->agent, &session->connector}) {
     Peer* const peer = leg->peer == 0 ? nullptr : host_.peer(leg->peer);
     if (peer != nullptr && leg != except) {
@@ -420,16 +454,18 @@ void Broker::end(const base::SessionId& id, const Leg* except, proto::Reason rea
 }
 
 void Broker::peer_lost(Peer& peer, bool gone, const std::string& text, base::Time now) {
-  std::vector<base::SessionId> over;
-  for (const auto& [id, session] : sessions_) {
-    for (Leg* const leg : {&session->agent, &session->connector}) {
-      if (leg->peer != peer.key()) continue;
-      unbind(*leg);
-      session->half_since = now;
-      if (gone) over.push_back(id);
+  std::vector<base::SessionId> its;
+  for (const auto& [channel, id] : peer.channels()) its.push_back(id);
+  for (const base::SessionId& id : its) {
+    Session& session = *sessions_.at(id);
+    for (Leg* const leg : {&session.agent, &session.connector}) {
+      if (leg->peer == peer.key()) unbind(*leg);
     }
+    session.half_since = now;
   }
-  for (const base::SessionId& id : over) end(id, nullptr, proto::REASON_PEER_GONE, text);
+  if (gone) {
+    for (const base::SessionId& id : its) end(id, nullptr, proto::REASON_PEER_GONE, text, now);
+  }
   std::erase_if(claims_, [&](const auto& claim) { return claim.second.peer == peer.key(); });
   const bool offered = !directory_.offered_by(peer.key()).empty();
   directory_.withdraw(peer.key());
@@ -437,7 +473,7 @@ void Broker::peer_lost(Peer& peer, bool gone, const std::string& text, base::Tim
   if (offered) host_.directory_changed();
 }
 
-void Broker::peer_restarted(const Peer& peer) {
+void Broker::peer_restarted(const Peer& peer, base::Time now) {
   std::vector<base::SessionId> over;
   for (const auto& [id, session] : sessions_) {
     for (const Leg* const leg : {&session->agent, &session->connector}) {
@@ -448,13 +484,13 @@ void Broker::peer_restarted(const Peer& peer) {
     }
   }
   for (const base::SessionId& id : over) {
-    end(id, nullptr, proto::REASON_PEER_GONE, "the node was restarted");
+    end(id, nullptr, proto::REASON_PEER_GONE, "the node was restarted", now);
   }
 }
 
 void Broker::peer_silent() { host_.directory_changed(); }
 
-void Broker::reevaluate(base::Time /*now*/) {
+void Broker::reevaluate(base::Time now) {
   for (const auto& [key, services] : offers_) {
     Peer* const connector = host_.peer(key);
     if (connector == nullptr) continue;
@@ -473,7 +509,7 @@ void Broker::reevaluate(base::Time /*now*/) {
     }
   }
   for (const base::SessionId& id : over) {
-    end(id, nullptr, proto::REASON_DENIED, "policy no longer allows it");
+    end(id, nullptr, proto::REASON_DENIED, "policy no longer allows it", now);
   }
   host_.directory_changed();
 }
@@ -487,7 +523,7 @@ void Broker::expire(base::Time now) {
     }
   }
   for (const base::SessionId& id : over) {
-    end(id, nullptr, proto::REASON_PEER_GONE, "the other end's uplink did not come back");
+    end(id, nullptr, proto::REASON_PEER_GONE, "the other end's uplink did not come back", now);
   }
 }
 

@@ -86,7 +86,7 @@ class Broker {
       : host_(host), limits_(limits), random_(random) {}
 
   // --- messages of registered peers
-  void offer(Peer& connector, const proto::Offer& offer);
+  void offer(Peer& connector, const proto::Offer& offer, base::Time now);
   void open(Peer& agent, const proto::OpenSession& open, base::Time now);
   void claim(Peer& peer, const proto::ClaimSession& claim, base::Time now);
   void close(Peer& peer, const proto::CloseSession& close, base::Time now);
@@ -103,7 +103,7 @@ class Broker {
   // `gone`: the process ended, its sessions end; else they wait for a claim.
   void peer_lost(Peer& peer, bool gone, const std::string& text, base::Time now);
   // Sessions of an earlier run of this node, at the same address, will never be claimed.
-  void peer_restarted(const Peer& peer);
+  void peer_restarted(const Peer& peer, base::Time now);
   void peer_silent();  // health as Agents see it has changed
   // Policy changed: offers and sessions are decided anew.
   void reevaluate(base::Time now);
@@ -190,17 +190,22 @@ class Broker {
   void bind(Session& session, Leg& leg, Peer& peer);
   void unbind(Leg& leg);
   void announce(Session& session, Leg& leg, std::uint64_t request);
-  void claim_known(Session& session, Peer& peer);
+  void claim_known(Session& session, Peer& peer, base::Time now);
   // A Connector is back: sessions of this very run that lost its uplink, also those whose
   // SessionReady never reached it and which it therefore cannot claim.
-  void resume(Peer& connector);
+  void resume(Peer& connector, base::Time now);
   void end(const base::SessionId& id, const Leg* except, proto::Reason reason,
-           const std::string& text);
+           const std::string& text, base::Time now);
   void refuse_open(Peer& agent, const proto::OpenSession& open, proto::Reason reason,
                    const std::string& text);
   [[nodiscard]] bool may_wait(const Peer& peer) const;
+  // With a record of it.
+  void deny_claim(Peer& peer, const std::string& id, proto::Reason reason, const std::string& text);
   void refuse_claim(Peer& peer, const std::string& id, proto::Reason reason,
                     const std::string& text);
+  [[nodiscard]] static policy::AuditRecord record_of_session(const Session& session,
+                                                             policy::AuditEvent event);
+  void audit_claim(const Session& session, const Peer& claimer);
   void not_owner(Peer& peer, const std::string& id, std::string_view what);
   // May this Agent reach anything that this Connector offers now?
   [[nodiscard]] bool pair_allowed(const Peer& agent, const Peer& connector) const;

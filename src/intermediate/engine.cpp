@@ -195,8 +195,7 @@ base::Outgoing Engine::transmit(base::MutableBytes buffer, base::Time now) {
       return out;
     }
     if (next->state() == Peer::State::closed && next->finished()) {
-      deadlines_.remove(key);
-      peers_.erase(key);
+      forget(*next);
       continue;
     }
     deadlines_.set(key, next->next_deadline());
@@ -246,23 +245,34 @@ void Engine::watch_silence(base::Time now) {
 void Engine::on_peer_established(Peer& peer) {
   admission_.handshake_ended(peer.origin());
   admission_.uplink_up();
+  std::vector<Peer*>& namesakes = by_uri_[peer.uri()];
+  namesakes.push_back(&peer);
   // Some are about to replace another, or to be refused with a reason.
-  if (uplinks_of(peer.uri(), false) > 2 * config_.max_uplinks_per_identity) {
+  const auto proven = std::ranges::count_if(namesakes, &Peer::proven);
+  if (static_cast<std::size_t>(proven) > 2 * config_.max_uplinks_per_identity) {
     ++counters_.registrations_refused;
     peer.fail("too many uplinks under this name");
   }
 }
 
-std::size_t Engine::uplinks_of(const std::string& uri, bool registered) const {
-  return static_cast<std::size_t>(std::ranges::count_if(peers_, [&](const auto& entry) {
-    const Peer& other = *entry.second;
-    return (registered ? other.registered() : other.proven()) && other.uri() == uri;
-  }));
+const std::vector<Peer*>& Engine::uplinks_of(const std::string& uri) const {
+  static const std::vector<Peer*> none;
+  const auto found = by_uri_.find(uri);
+  return found == by_uri_.end() ? none : found->second;
+}
+
+void Engine::forget(Peer& peer) {
+  if (const auto found = by_uri_.find(peer.uri()); found != by_uri_.end()) {
+    std::erase(found->second, &peer);
+    if (found->second.empty()) by_uri_.erase(found);
+  }
+  deadlines_.remove(peer.key());
+  peers_.erase(peer.key());
 }
 
 void Engine::refuse(Peer& peer, proto::Reason reason, const std::string& text) {
   ++counters_.registrations_refused;
-  audit_uplink(peer, false, text, {});
+  audit_uplink(peer, false, text);
   proto::Message message;
   auto& refused = *message.mutable_refused();
   refused.set_reason(reason);
@@ -291,11 +301,12 @@ void Engine::register_peer(Peer& peer, const proto::Register& body) {
                   "another uplink of this node is here: two names lead to this Intermediate");
   }
   replace_older(peer);
-  if (uplinks_of(peer.uri(), true) >= config_.max_uplinks_per_identity) {
+  const auto others = std::ranges::count_if(uplinks_of(peer.uri()), &Peer::registered);
+  if (static_cast<std::size_t>(others) >= config_.max_uplinks_per_identity) {
     return refuse(peer, proto::REASON_QUOTA, "too many uplinks under this name");
   }
   peer.set_registered();
-  audit_uplink(peer, true, "certificate", {});
+  audit_uplink(peer, true, "certificate");
   proto::Message message;
   auto& registered = *message.mutable_registered();
   registered.set_version(config_.version);
@@ -307,24 +318,23 @@ void Engine::register_peer(Peer& peer, const proto::Register& body) {
 
 // The same run of the node by another of its uplinks, which lives.
 bool Engine::has_duplicate(const Peer& peer) const {
-  return std::ranges::any_of(peers_, [&](const auto& entry) {
-    const Peer& other = *entry.second;
-    return &other != &peer && other.registered() && !other.silent() && other.uri() == peer.uri() &&
-           other.incarnation() == peer.incarnation() && other.uplink() != peer.uplink();
+  return std::ranges::any_of(uplinks_of(peer.uri()), [&](const Peer* other) {
+    return other != &peer && other->registered() && !other->silent() &&
+           other->incarnation() == peer.incarnation() && other->uplink() != peer.uplink();
   });
 }
 
 // The same run of a node dialled anew, or another run of it speaks from the very same address: the
 // older uplink is dead, whatever its timers still hope for.
 void Engine::replace_older(Peer& peer) {
-  for (const auto& [key, other] : peers_) {
-    if (other.get() == &peer || !other->registered() || other->uri() != peer.uri()) continue;
+  for (Peer* const other : uplinks_of(peer.uri())) {
+    if (other == &peer || !other->registered()) continue;
     const bool same_run = other->incarnation() == peer.incarnation();
     if (!same_run && other->address() != peer.address()) continue;
     broker_.peer_lost(*other, !same_run, "the node was restarted", now_);
     other->close(session::close_replaced, "another uplink took its place", now_);
   }
-  broker_.peer_restarted(peer);
+  broker_.peer_restarted(peer, now_);
 }
 
 void Engine::send_observed(Peer& peer) {
@@ -351,7 +361,7 @@ void Engine::on_peer_message(Peer& peer, const proto::Message& message) {
   const bool is_agent = peer.principal().role == identity::Role::agent;
   switch (message.body_case()) {
     case proto::Message::kOffer:
-      if (!is_agent) broker_.offer(peer, message.offer());
+      if (!is_agent) broker_.offer(peer, message.offer(), now_);
       break;
     case proto::Message::kOpenSession:
       if (is_agent) broker_.open(peer, message.open_session(), now_);
@@ -453,10 +463,7 @@ void Engine::reload(std::shared_ptr<const identity::Credentials> credentials,
       why = distrust(*node, now);
     }
     if (why.empty()) continue;
-    policy::AuditRecord record;
-    record.event = policy::AuditEvent::revoked;
-    (node->principal().role == identity::Role::agent ? record.agent : record.connector) =
-        node->principal().name;
+    policy::AuditRecord record = record_of(*node, policy::AuditEvent::revoked);
     record.allowed = false;
     record.rule = why;
     audit(std::move(record));
@@ -499,16 +506,10 @@ void Engine::audit(policy::AuditRecord record) {
   audit_.push_back(std::move(record));
 }
 
-void Engine::audit_uplink(const Peer& peer, bool allowed, const std::string& rule,
-                          const std::string& reason) {
-  policy::AuditRecord record;
-  record.event = policy::AuditEvent::uplink;
-  (peer.principal().role == identity::Role::agent ? record.agent : record.connector) =
-      peer.principal().name;
+void Engine::audit_uplink(const Peer& peer, bool allowed, const std::string& rule) {
+  policy::AuditRecord record = record_of(peer, policy::AuditEvent::uplink);
   record.allowed = allowed;
   record.rule = rule;
-  record.reason = reason;
-  record.address = peer.address().to_string();
   audit(std::move(record));
 }
 

@@ -116,15 +116,15 @@ class Engine final : private PeerHandler, private Broker::Host {
   // Why this peer may not be here, whatever policy lets it reach; empty: it may.
   [[nodiscard]] std::string distrust(const Peer& peer, base::Time now) const;
   [[nodiscard]] bool has_duplicate(const Peer& peer) const;
-  [[nodiscard]] std::size_t uplinks_of(const std::string& uri, bool registered) const;
+  [[nodiscard]] const std::vector<Peer*>& uplinks_of(const std::string& uri) const;
+  void forget(Peer& peer);
   void refuse(Peer& peer, proto::Reason reason, const std::string& text);
   void send_observed(Peer& peer);
   void send_relay_state(Peer& peer) const;
   void send_directory(Peer& agent);
   void send_directories();
   void watch_silence(base::Time now);
-  void audit_uplink(const Peer& peer, bool allowed, const std::string& rule,
-                    const std::string& reason);
+  void audit_uplink(const Peer& peer, bool allowed, const std::string& rule);
 
   EngineConfig config_;
   base::WallReference wall_;
@@ -138,6 +138,7 @@ class Engine final : private PeerHandler, private Broker::Host {
   wire::stun::StunServer stun_;
   Broker broker_;
   std::unordered_map<PeerKey, std::unique_ptr<Peer>> peers_;
+  std::unordered_map<std::string, std::vector<Peer*>> by_uri_;  // those that showed who they are
   PeerKey last_peer_ = 0;
   std::deque<PeerKey> awake_;  // may have something to send, in turn
   base::DeadlineQueue<PeerKey> deadlines_;

@@ -227,4 +227,13 @@ void Peer::on_closed(const quic::CloseInfo& info) {
   state_ = State::closed;
 }
 
+policy::AuditRecord record_of(const Peer& peer, policy::AuditEvent event) {
+  const identity::Principal& principal = peer.principal();
+  policy::AuditRecord record;
+  record.event = event;
+  (principal.role == identity::Role::agent ? record.agent : record.connector) = principal.name;
+  record.address = peer.address().to_string();
+  return record;
+}
+
 }  // namespace ztna::intermediate

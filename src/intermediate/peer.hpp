@@ -14,6 +14,7 @@
 #include "base/datagram.hpp"
 #include "base/ids.hpp"
 #include "base/token_bucket.hpp"
+#include "policy/audit.hpp"
 #include "proof/lease.hpp"
 #include "quic/connection.hpp"
 #include "quic/endpoint.hpp"
@@ -180,5 +181,8 @@ class Peer final : private quic::Handler {
   std::uint32_t last_channel_ = 0;
   relay::FairQueue queue_;
 };
+
+// A record of this event that names the node and where it is.
+[[nodiscard]] policy::AuditRecord record_of(const Peer& peer, policy::AuditEvent event);
 
 }  // namespace ztna::intermediate

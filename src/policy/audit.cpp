@@ -31,6 +31,7 @@ std::string_view to_string(AuditEvent event) {
     case AuditEvent::uplink: return "uplink";
     case AuditEvent::offer: return "offer";
     case AuditEvent::session: return "session";
+    case AuditEvent::session_closed: return "session_closed";
     case AuditEvent::flow: return "flow";
     case AuditEvent::flow_closed: return "flow_closed";
     case AuditEvent::revoked: return "revoked";
@@ -57,6 +58,7 @@ std::string to_json_line(const AuditRecord& record) {
   put(line, "address", record.address);
   put(line, "bytes_to_service", record.bytes_to_service);
   put(line, "bytes_to_agent", record.bytes_to_agent);
+  put(line, "bytes_relayed", record.bytes_relayed);
   if (record.duration) line["duration_ms"] = base::to_ms(*record.duration);
   return line.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }

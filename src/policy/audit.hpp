@@ -11,15 +11,16 @@
 namespace ztna::policy {
 
 enum class AuditEvent : std::uint8_t {
-  uplink,        // a node registered, or was refused
-  offer,         // a Connector offered a service
-  session,       // an Agent asked for a session with a Connector
-  flow,          // an Agent asked for a flow to a service
-  flow_closed,   // how an allowed flow ended
-  revoked,       // a live connection was ended by revocation, expiry or a removed root
-  not_owner,     // a message named something that is not its sender's
-  suspend,       // an Agent asked for a path of its session to be suspended (ztna prove)
-  relay_switch,  // an operator turned flow-bearing relaying on or off
+  uplink,          // a node registered, or was refused
+  offer,           // a Connector offered a service
+  session,         // an Agent asked for a session, or an end claimed one after its uplink was lost
+  session_closed,  // how long it was introduced, and what was relayed of it
+  flow,            // an Agent asked for a flow to a service
+  flow_closed,     // how an allowed flow ended
+  revoked,         // a live connection was ended by revocation, expiry or a removed root
+  not_owner,       // a message named something that is not its sender's
+  suspend,         // an Agent asked for a path of its session to be suspended (ztna prove)
+  relay_switch,    // an operator turned flow-bearing relaying on or off
 };
 [[nodiscard]] std::string_view to_string(AuditEvent event);
 
@@ -37,12 +38,14 @@ struct AuditRecord {
   std::string path;                   // "RELAY" or "DIRECT": at the end, or the one suspended
   std::string address;                // the peer's, as seen
   std::optional<std::uint64_t> bytes_to_service, bytes_to_agent;
-  std::optional<base::Duration> duration;  // logged in milliseconds
+  std::optional<std::uint64_t> bytes_relayed;  // both ways, in packets of the session
+  std::optional<base::Duration> duration;      // logged in milliseconds
 };
 
 // A JSON object on one line, no newline at its end. Keys: time (RFC 3339, UTC, milliseconds),
 // event, agent, connector, service, session, flow, verdict ("allow" or "deny"), rule, reason, path,
-// address, bytes_to_service, bytes_to_agent, duration_ms. Octets that are not UTF-8 are replaced.
+// address, bytes_to_service, bytes_to_agent, bytes_relayed, duration_ms. Octets that are not UTF-8
+// are replaced.
 [[nodiscard]] std::string to_json_line(const AuditRecord& record);
 
 }  // namespace ztna::policy

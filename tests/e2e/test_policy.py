@@ -74,6 +74,8 @@ def test_denied_and_unknown_services_end_at_once_with_a_reason(world, echo_serve
         assert failure["reason"] == reason, failure
         assert failure["detail"], failure
         agent.wait_log(f"service={service} reason={reason}")
+        (own,) = [e for e in agent.audit() if e["service"] == service]
+        assert (own["verdict"], own["reason"].split(":")[0]) == ("deny", reason)
 
     denied = [e for e in intermediate.audit() if e["event"] == "session" and e["verdict"] == "deny"]
     assert [(e["agent"], e["service"], e["rule"]) for e in denied] == [
@@ -168,6 +170,13 @@ def test_audit_lines(world, echo_server):
     assert (flow["verdict"], flow["rule"]) == ("allow", rule)
     assert flow["flow"] == closed[0]["flow"]
 
+    (seen,) = wait_for(lambda: lines(agent, "flow_closed"), "the flow's end at the Agent")
+    assert (seen["agent"], seen["connector"], seen["service"]) == ("alice", "home", "web")
+    assert (seen["session"], seen["path"], seen["reason"]) == (flow["session"], "RELAY", "finished")
+    assert (seen["bytes_to_service"], seen["bytes_to_agent"]) == (1000, 1000)
+    (own,) = lines(agent, "flow")
+    assert (own["verdict"], own["rule"]) == ("allow", "the Connector's certificate")
+
     (session,) = lines(intermediate, "session")
     assert (session["agent"], session["connector"], session["service"]) == ("alice", "home", "web")
     assert (session["verdict"], session["rule"]) == ("allow", rule)
@@ -178,6 +187,13 @@ def test_audit_lines(world, echo_server):
     uplinks = {e.get("agent") or e.get("connector"): e for e in lines(intermediate, "uplink")}
     assert {n: e["verdict"] for n, e in uplinks.items()} == {"alice": "allow", "home": "allow"}
     assert all(e["address"].startswith("127.0.0.1:") for e in uplinks.values())
+
+    agent.stop()
+    (over,) = wait_for(lambda: lines(intermediate, "session_closed"), "the session's end")
+    assert (over["agent"], over["connector"]) == ("alice", "home")
+    assert over["session"] == flow["session"]
+    assert over["bytes_relayed"] > 2000
+    assert over["duration_ms"] > 0
 
 
 def test_offer_that_the_certificate_does_not_name_is_refused(world, echo_server):
@@ -216,6 +232,9 @@ def test_agent_itself_checks_the_certificate_for_the_service(world, echo_server)
     failure = failures(agent, "web")[-1]
     assert failure["reason"] == "untrusted", failure
     assert "no certificate for web" in failure["detail"]
+    (refused,) = [e for e in agent.audit() if e["event"] == "flow"]
+    assert refused["verdict"] == "deny"
+    assert refused["reason"].startswith("untrusted: "), refused
     opened = [e for e in intermediate.audit() if e["event"] == "session"]
     assert [e["verdict"] for e in opened] == ["allow"], "the Intermediate was to suspect nothing"
 

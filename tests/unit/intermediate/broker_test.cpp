@@ -179,6 +179,78 @@ TEST_F(BrokerTest, ForeignSessionsCanNeitherBeClaimedNorClosed) {
   EXPECT_EQ(engine->broker().counters().not_owner, 2u);
 }
 
+// --- the audit log
+
+// Of the sessions' records alone: "EVENT VERDICT RULE; REASON".
+std::vector<std::string> sessions_of(const std::vector<policy::AuditRecord>& audit) {
+  std::vector<std::string> lines;
+  for (const policy::AuditRecord& record : audit) {
+    const bool wanted = record.event == policy::AuditEvent::session ||
+                        record.event == policy::AuditEvent::session_closed;
+    if (!wanted) continue;
+    const char* const verdict = !record.allowed ? "-" : *record.allowed ? "allow" : "deny";
+    lines.push_back(std::string(to_string(record.event)) + " " + verdict + " " + record.rule +
+                    "; " + record.reason);
+  }
+  return lines;
+}
+
+TEST_F(BrokerTest, OpeningClaimingRefusingAndEndingASessionAreOnRecord) {
+  config.broker.max_sessions_per_agent = 1;
+  start();
+  Client& home = joined(connector("home"));
+  Client& away = joined(connector("away"));
+  Client& alice = joined(agent());
+  home.offer({"web"});
+  away.offer({"mail"});
+  run(300ms);
+  alice.open("web");
+  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+  const std::string id = alice.of(Kind::kSessionReady).at(0).session_ready().session_id();
+  alice.open("mail");
+  ASSERT_TRUE(run_until([&] { return alice.session_refused().has_value(); }));
+  alice.connection->close(0, "lost", now);
+  run(50ms);
+  Client& again = join(agent(), false);
+  again.incarnation = alice.incarnation;
+  again.enrols = true;
+  ASSERT_TRUE(run_until([&] { return again.up(); }));
+  again.claim(id, home);
+  ASSERT_TRUE(run_until([&] { return again.count(Kind::kSessionReady) == 1; }));
+  again.relay(base::Bytes(500, 0x40));
+  run(50ms);
+  proto::Message close;
+  close.mutable_close_session()->set_session_id(id);
+  again.send(close);
+  ASSERT_TRUE(run_until([&] { return engine->broker().session_count() == 0; }));
+  EXPECT_EQ(sessions_of(audit), (std::vector<std::string>{
+                                    "session allow allow[1] at policy.toml:5; ",
+                                    "session deny too many sessions; ",
+                                    "session allow ; claimed by spiffe://example.org/agent/alice",
+                                    "session_closed - ; closed by the other end",
+                                }));
+  const policy::AuditRecord& over = audit.back();
+  EXPECT_EQ(over.agent, "alice");
+  EXPECT_EQ(over.connector, "home");
+  EXPECT_EQ(over.session, base::to_hex(base::as_bytes(id)));
+  EXPECT_EQ(over.bytes_relayed, 500u);
+  ASSERT_TRUE(over.duration);
+  EXPECT_GE(*over.duration, 100ms);
+  EXPECT_LE(*over.duration, 10s);
+}
+
+TEST_F(BrokerTest, ARefusedClaimIsOnRecord) {
+  config.broker.max_sessions_per_agent = 1;
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  alice.claim(session_id(1), home);
+  alice.claim(session_id(2), home);
+  ASSERT_TRUE(run_until([&] { return alice.session_refused().has_value(); }));
+  EXPECT_EQ(sessions_of(audit),
+            (std::vector<std::string>{"session deny too many claims; claimed"}));
+  EXPECT_EQ(audit.back().agent, "alice");
+}
+
 // --- offers and directories
 
 std::set<std::string> names(const std::vector<proto::Message>& parts) {

@@ -20,12 +20,13 @@ TEST(Audit, WritesWhatIsThereInOrder) {
   record.path = "RELAY";
   record.bytes_to_service = 78;
   record.bytes_to_agent = 18446744073709551615U;
+  record.bytes_relayed = 90;
   record.duration = std::chrono::microseconds(1500);
   EXPECT_EQ(to_json_line(record),
             R"({"time":"2025-12-31T23:59:59.007Z","event":"flow_closed","agent":"alice",)"
             R"("connector":"home-1","service":"web","flow":4,"verdict":"allow",)"
             R"("rule":"allow[1] at policy.toml:5","path":"RELAY","bytes_to_service":78,)"
-            R"("bytes_to_agent":18446744073709551615,"duration_ms":1.5})");
+            R"("bytes_to_agent":18446744073709551615,"bytes_relayed":90,"duration_ms":1.5})");
 }
 
 TEST(Audit, LeavesOutWhatIsUnknown) {
