@@ -24,6 +24,9 @@ constexpr int max_extra_checks = 8;
 // endpoint a new mapping and let everything in, every answer would teach the other end another one,
 // without an end. One peer of several addresses, and an honest chain of two, need fewer.
 constexpr int max_learnt = 4;
+// Addresses that are asked because a packet came from there that proves nothing: who can capture
+// packets can send any number of them, in anyone's name.
+constexpr int max_strangers = 2;
 // Missed in a row although packets of the session arrive: one direction is dead.
 constexpr int missed_is_one_way = 4;
 
@@ -128,6 +131,7 @@ bool Prober::start_round(base::Time at) {
   openers_at_ = at;
   opener_rung_ = 0;
   learnt_ = 0;
+  strangers_ = 0;
   const base::Duration ladder = timeouts::opener_gap * (opener_ttls.size() - 1);
   checks_at_ = at + ladder + timeouts::opener_lead +
                (relay_.proven() ? relay_.quality().rtt / 4 : base::Duration{});
@@ -174,6 +178,7 @@ void Prober::use(PairId id, base::Time now) {
   if (used_ == id) return;
   used_ = id;
   doubtful_ = false;
+  strangers_ = 0;
   for (Pair& pair : pairs_) {
     if (pair.id != id) continue;
     pair.health.restart();
@@ -299,11 +304,27 @@ void Prober::on_request(Pair& pair, const Check& check, const base::Incoming& pa
   probe.packet.assign(answer.begin(), answer.end());
   push(std::move(probe));
   // The triggered check of RFC 8445 §7.3.1.4: the peer's packets pass; do ours?
-  if (fresh && !pair.health.proven() && now - pair.health.last_sent() >= trigger_gap &&
-      pair.triggered < max_triggered) {
-    ++pair.triggered;
-    send_check(pair, false, now);
+  if (fresh) trigger_check(pair, now);
+}
+
+void Prober::trigger_check(Pair& pair, base::Time now) {
+  const bool wanted = !pair.health.proven() && now - pair.health.last_sent() >= trigger_gap &&
+                      pair.triggered < max_triggered;
+  if (!wanted) return;
+  ++pair.triggered;
+  send_check(pair, false, now);
+}
+
+void Prober::note_stranger(base::SocketId socket, const base::Address& from, base::Time now) {
+  now_ = now;
+  Pair* pair = find(socket, from);
+  if (pair == nullptr && checkable(from) && strangers_ < max_strangers) {
+    ++strangers_;
+    pair = add_pair(socket, from, CandidateKind::peer_reflexive);
   }
+  if (pair == nullptr) return;
+  if (pair->health.proven() && !trusts(*pair, now)) pair->health.forget();
+  trigger_check(*pair, now);
 }
 
 void Prober::on_answer(Pair& pair, const Check& check, base::Time now) {

@@ -102,6 +102,9 @@ class Prober {
   void note_round_trip(base::Duration rtt);
   // A packet of the session came by this pair: a lost check or two are no reason to leave it then.
   void note_packet(PairId id, base::Time now);
+  // A packet for this session came from where none may come from: perhaps the peer has another
+  // address now, perhaps somebody has captured it. A check tells.
+  void note_stranger(base::SocketId socket, const base::Address& from, base::Time now);
   // A move to this pair came to nothing, or it loses too much: it is left alone for a while.
   void rest(PairId id, base::Time now, base::Duration at_least = {});
   // QUIC hears nothing on the pair in use.
@@ -156,6 +159,8 @@ class Prober {
   Pair* add_pair(base::SocketId socket, const base::Address& remote, CandidateKind kind);
   [[nodiscard]] Pair* find(base::SocketId socket, const base::Address& remote);
   [[nodiscard]] const Pair* used() const { return pair(used_); }
+  // A check out of turn, unless there were enough of them in this round.
+  void trigger_check(Pair& pair, base::Time now);
   void send_opener(const Pair& pair, std::uint8_t ttl, base::Time now);
   void send_check(Pair& pair, bool heartbeat, base::Time now);
   void check_relay(base::Time now);
@@ -191,6 +196,7 @@ class Prober {
   base::Time checks_at_ = base::never;  // of this round, once the peer has begun it too
   std::size_t burst_stride_ = 1;        // how much of the burst each address gets
   int learnt_ = 0;                      // peers' addresses, in this round
+  int strangers_ = 0;                   // since the round or the move before
   base::Time round_at_ = base::never;   // controlling: the next round is to be announced
   base::Time last_round_{};
   std::size_t retries_ = 0;

@@ -111,7 +111,13 @@ bool Session::receive_direct(const base::Incoming& packet, base::Time now) {
   now_ = now;
   if (!prober_ || !connection_) return false;
   const nat::PairId pair = prober_->trusted(packet.socket, packet.from, now);
-  if (pair == 0) return false;
+  if (pair == 0) {
+    if (state_ == State::ready && !direct_suspended(now)) {
+      prober_->note_stranger(packet.socket, packet.from, now);
+      wake();
+    }
+    return false;
+  }
   quic::PathId label = label_of(pair);
   if (label.value == 0) {
     if (role_ == Role::agent) return false;  // the Connector has no reason to be there before us

@@ -204,6 +204,46 @@ TEST_F(ProberTest, AReplayedRequestProvesNothing) {
   EXPECT_EQ(connector.trusted(0, thief, now), 0u);
 }
 
+// A NAT gave the peer another address, or somebody replays a captured packet: asking tells which.
+TEST_F(ProberTest, WhereAPacketCameFromUnexpectedlyIsAskedAndNotTrusted) {
+  const base::Address elsewhere = *base::Address::parse("192.0.2.77:5555");
+  connector.note_stranger(0, elsewhere, now);
+  EXPECT_EQ(connector.trusted(0, elsewhere, now), 0u);
+  Probe probe;
+  ASSERT_TRUE(connector.next(probe));
+  EXPECT_EQ(probe.to, elsewhere);
+  const auto check = read_check(*wire::stun::Message::parse(probe.packet), secret(2).expose());
+  ASSERT_TRUE(check && check->request);
+  EXPECT_FALSE(connector.next(probe)) << "one packet causes one";
+  base::Bytes buffer(max_check);
+  const auto answer = write_answer(buffer, check->transaction, {1, true, false}, connector_address,
+                                   secret(1).expose());
+  EXPECT_TRUE(connector.receive({0, elsewhere, connector_address, 0, answer},
+                                *wire::stun::Message::parse(answer), now));
+  EXPECT_NE(connector.trusted(0, elsewhere, now), 0u);
+}
+
+TEST_F(ProberTest, StrangersCauseFewChecksAndTakeNoRoomFromHonestOnes) {
+  const auto asked = [&](int from, int until) {
+    std::set<base::Address> addresses;
+    for (int i = from; i < until; ++i) {
+      connector.note_stranger(
+          0, *base::Address::parse("192.0.2.77:" + std::to_string(5000 + i)), now);
+      connector.note_stranger(0, *base::Address::parse("127.0.0.1:" + std::to_string(5000 + i)),
+                              now);
+    }
+    Probe probe;
+    std::size_t packets = 0;
+    for (; connector.next(probe); ++packets) addresses.insert(probe.to);
+    EXPECT_EQ(addresses.size(), packets);
+    return packets;
+  };
+  EXPECT_EQ(asked(0, 100), 2u);
+  EXPECT_TRUE(prove_to_connector(*base::Address::parse("203.0.113.5:4000"), 7));
+  ASSERT_TRUE(connector.start_round(now));
+  EXPECT_EQ(asked(100, 200), 2u);
+}
+
 TEST_F(ProberTest, TrustEndsWithSilence) {
   round();
   advance(300ms);
