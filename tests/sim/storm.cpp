@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "nat/timeouts.hpp"
 #include "node/timeouts.hpp"
 #include "sim/faults.hpp"
 #include "sim/oracle.hpp"
@@ -27,11 +28,18 @@ constexpr Duration served_within =
 // The same where connections have measured round trips of seconds: they pace themselves by those
 // until they have seen some more.
 constexpr Duration served_late_within = 20s;
+// Where the oracle says that two can meet, their session is direct so soon after calm: after the
+// longest wait for the next round, or the longest rest of a path that failed, and that round.
+constexpr Duration direct_within = std::max(nat::timeouts::retry.back(), nat::timeouts::hold_max) +
+                                   nat::timeouts::retry.front() + 10s;
 
 class Storm {
  public:
   Storm(std::uint64_t seed, World::Show show)
-      : dice_(mix(seed * 2 + 1)), scene_(options(seed)), faults_(scene_, mix(seed * 2)) {
+      : dice_(mix(seed * 2 + 1)),
+        options_(options(seed)),
+        scene_(options_),
+        faults_(scene_, mix(seed * 2)) {
     scene_.world.show(show);
   }
 
@@ -46,6 +54,7 @@ class Storm {
     scene_.world.idle(storm_time);
     calm();
     for (std::size_t i = 0; i < scene_.agents.size(); ++i) serve(i);
+    meet();
     end_all();
     return result();
   }
@@ -96,6 +105,7 @@ class Storm {
       for (Network* const home : *homes) {
         if (home->is_internet() || !dice_.chance(0.05)) continue;
         scene_.world.note(home->name() + " blocks UDP to all but the Intermediate");
+        walled_ = true;
         home->blocks = [this](const base::Address& remote) {
           return remote != scene_.relay->address();
         };
@@ -172,6 +182,37 @@ class Storm {
       scene_.world.violation("no service for agent-" + std::to_string(agent) + " within " +
                              std::to_string(limit / 1s) + " s of calm");
     }
+  }
+
+  // One router or none on each side, of which nothing but RFC 4787 is to be known.
+  [[nodiscard]] bool must_meet() const {
+    const auto kind = [](const std::optional<NatBehaviour>& nat) {
+      return nat ? NatKind{nat->mapping, nat->filtering} : NatKind{};
+    };
+    const auto plain = [](const std::optional<NatBehaviour>& nat) {
+      return nat && !nat->drops_input;
+    };
+    const bool chained = options_.agent_carrier || options_.connector_carrier;
+    return options_.direct_paths && !walled_ && !chained && !options_.one_home &&
+           !plain(options_.agent_nat) && !plain(options_.connector_nat) &&
+           can_meet(kind(options_.agent_nat), kind(options_.connector_nat));
+  }
+
+  void meet() {
+    if (!must_meet()) return;
+    const auto all_direct = [this] {
+      return std::ranges::all_of(scene_.agents, [this](const Machine* machine) {
+        return std::ranges::all_of(scene_.node_on(*machine)->sessions(),
+                                   [](const session::Session* session) {
+                                     return session->state() != session::Session::State::ready ||
+                                            session->path_kind() == session::PathKind::direct;
+                                   });
+      });
+    };
+    if (scene_.world.run(all_direct, direct_within)) return;
+    note_sessions();
+    scene_.world.violation("no direct path within " + std::to_string(direct_within / 1s) +
+                           " s of calm, and the NATs allow one");
   }
 
   void end_all() {
@@ -254,9 +295,11 @@ class Storm {
   }
 
   SeededRandom dice_;
+  SceneOptions options_;
   Scene scene_;
   Faults faults_;
   Time begin_{};
+  bool walled_ = false;  // some home blocks UDP between nodes
   std::vector<Client*> forbidden_;
   std::vector<std::pair<Client*, std::size_t>> streams_;  // and its Agent
 };
