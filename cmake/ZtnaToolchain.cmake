@@ -16,4 +16,5 @@ if(ZTNA_SANITIZE)
   target_compile_options(ztna_options INTERFACE
     -fsanitize=${ZTNA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(ztna_options INTERFACE -fsanitize=${ZTNA_SANITIZE})
+  target_compile_definitions(ztna_options INTERFACE ZTNA_SANITIZED=1)
 endif()

@@ -46,7 +46,7 @@ TEST(HealthCheck, SaysWhatItFinds) {
 
 // What this process lacks says nothing about the backend.
 TEST(HealthCheck, KeepsItsVerdictWhileThisProcessHasNoDescriptors) {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ZTNA_SANITIZED
   GTEST_SKIP() << "the sanitizers need descriptors themselves; the dev preset runs this";
 #endif
   io::Loop loop;

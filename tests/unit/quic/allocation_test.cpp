@@ -5,7 +5,7 @@
 #include "quic/aead.hpp"
 #include "unit/quic/pair.hpp"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || !defined(__GLIBC__)
+#if defined(ZTNA_SANITIZED) || !defined(__GLIBC__)
 #define ZTNA_COUNT_MALLOC 0
 #else
 #define ZTNA_COUNT_MALLOC 1
