@@ -227,8 +227,8 @@ TEST_F(ProberTest, StrangersCauseFewChecksAndTakeNoRoomFromHonestOnes) {
   const auto asked = [&](int from, int until) {
     std::set<base::Address> addresses;
     for (int i = from; i < until; ++i) {
-      connector.note_stranger(
-          0, *base::Address::parse("192.0.2.77:" + std::to_string(5000 + i)), now);
+      connector.note_stranger(0, *base::Address::parse("192.0.2.77:" + std::to_string(5000 + i)),
+                              now);
       connector.note_stranger(0, *base::Address::parse("127.0.0.1:" + std::to_string(5000 + i)),
                               now);
     }
