@@ -13,8 +13,17 @@ constexpr std::size_t max_directory_part = 32 * 1024;
 constexpr std::size_t max_directory = 2 << 20;
 constexpr std::size_t size_of_framing = 6;  // tag and length around a nested message
 
+// In records and answers.
+constexpr std::string_view no_longer_allowed = "policy no longer allows it";
+constexpr std::string_view claimed = "claimed", resumed = "its connector is back";
+
 std::string id_bytes(const base::SessionId& id) { return {id.octets.begin(), id.octets.end()}; }
 std::string id_bytes(const base::IncarnationId& id) { return {id.octets.begin(), id.octets.end()}; }
+
+std::string name_in(const std::string& uri) {
+  const auto id = identity::parse_spiffe_id(uri);
+  return id ? id->name : std::string();
+}
 
 std::uint32_t relay_rtt_us(const Peer& a, const Peer& b) {
   const auto sum = a.stats().smoothed_rtt + b.stats().smoothed_rtt;
@@ -196,7 +205,7 @@ void Broker::open(Peer& agent, const proto::OpenSession& open, base::Time now) {
     record.allowed = false;
     record.rule = "too many sessions";
     const std::string text = record.rule;
-    host_.audit(std::move(record));
+    if (agent.may_be_on_record(now)) host_.audit(std::move(record));
     return refuse_open(agent, open, proto::REASON_QUOTA, text);
   }
   const bool fresh = session == nullptr || !session->bound();
@@ -239,7 +248,9 @@ void Broker::bind(Session& session, Leg& leg, Peer& peer) {
   leg.peer = peer.key();
   leg.channel = peer.add_channel(session.id);
   leg.address = peer.address();
-  if (session.bound()) session.half_since = base::never;
+  if (!session.bound()) return;
+  session.half_since = base::never;
+  halves_.erase(session.id);
 }
 
 void Broker::unbind(Leg& leg) {
@@ -268,12 +279,13 @@ void Broker::announce(Session& session, Leg& leg, std::uint64_t request) {
 
 // --- claims
 
-bool Broker::pair_allowed(const Peer& agent, const Peer& connector) const {
-  return std::ranges::any_of(
-      directory_.offered_by(connector.key()), [&](const std::string& service) {
-        return host_.policy().may_reach(agent.principal(), service).allowed &&
-               host_.policy().may_serve(connector.principal(), service).allowed;
-      });
+policy::Decision Broker::decide(const Peer& agent, const Peer& connector) const {
+  for (const std::string& service : directory_.offered_by(connector.key())) {
+    const bool served = host_.policy().may_serve(connector.principal(), service).allowed;
+    policy::Decision reach = host_.policy().may_reach(agent.principal(), service);
+    if (served && reach.allowed) return reach;
+  }
+  return {false, std::string(no_longer_allowed)};
 }
 
 void Broker::refuse_claim(Peer& peer, const std::string& id, proto::Reason reason,
@@ -287,34 +299,37 @@ void Broker::refuse_claim(Peer& peer, const std::string& id, proto::Reason reaso
   peer.send(message);
 }
 
-void Broker::deny_claim(Peer& peer, const std::string& id, proto::Reason reason,
-                        const std::string& text) {
+void Broker::deny_claim(Peer& peer, const proto::ClaimSession& claim, proto::Reason reason,
+                        const std::string& text, base::Time now) {
   policy::AuditRecord record = record_of(peer, policy::AuditEvent::session);
-  record.session = base::to_hex(base::as_bytes(id));
+  const bool is_agent = peer.principal().role == identity::Role::agent;
+  (is_agent ? record.connector : record.agent) = name_in(claim.peer());
+  record.session = base::to_hex(base::as_bytes(claim.session_id()));
   record.allowed = false;
   record.rule = text;
-  record.reason = "claimed";
-  host_.audit(std::move(record));
-  refuse_claim(peer, id, reason, text);
+  record.reason = claimed;
+  if (peer.may_be_on_record(now)) host_.audit(std::move(record));
+  refuse_claim(peer, claim.session_id(), reason, text);
 }
 
 policy::AuditRecord Broker::record_of_session(const Session& session, policy::AuditEvent event) {
-  const auto name = [](const std::string& uri) {
-    const auto principal = identity::parse_spiffe_id(uri);
-    return principal ? principal->name : std::string();
-  };
   policy::AuditRecord record;
   record.event = event;
-  record.agent = name(session.agent.uri);
-  record.connector = name(session.connector.uri);
+  record.agent = name_in(session.agent.uri);
+  record.connector = name_in(session.connector.uri);
   record.session = session.id.hex();
   return record;
 }
 
-void Broker::audit_claim(const Session& session, const Peer& claimer) {
+// `decision`: none where the other end is away; the policy will be asked when that is back.
+void Broker::audit_claim(const Session& session, std::string_view how,
+                         const std::optional<policy::Decision>& decision) {
   policy::AuditRecord record = record_of_session(session, policy::AuditEvent::session);
-  record.allowed = true;
-  record.reason = "claimed by " + claimer.principal().uri();
+  record.reason = how;
+  if (decision) {
+    record.allowed = decision->allowed;
+    record.rule = decision->rule;
+  }
   host_.audit(std::move(record));
 }
 
@@ -351,7 +366,7 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
     return refuse_claim(peer, claim.session_id(), proto::REASON_MALFORMED, "malformed claim");
   }
   if (const auto known = sessions_.find(id); known != sessions_.end()) {
-    return claim_known(*known->second, peer, now);
+    return claim_known(*known->second, peer, claimed, now);
   }
   const auto match = claims_.find({claim.peer(), other, id});
   Peer* const counterpart = match == claims_.end() ? nullptr : host_.peer(match->second.peer);
@@ -360,7 +375,7 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
                      counterpart->principal().role != peer.principal().role;
   if (!meets) {
     if (!may_wait(peer)) {
-      return deny_claim(peer, claim.session_id(), proto::REASON_QUOTA, "too many claims");
+      return deny_claim(peer, claim, proto::REASON_QUOTA, "too many claims", now);
     }
     claims_[{peer.uri(), peer.incarnation(), id}] = {peer.key(), claim.peer(), other,
                                                      now + limits_.unknown_claim_grace};
@@ -370,49 +385,49 @@ void Broker::claim(Peer& peer, const proto::ClaimSession& claim, base::Time now)
   const bool peer_is_agent = peer.principal().role == identity::Role::agent;
   Peer& agent = peer_is_agent ? peer : *counterpart;
   Peer& connector = peer_is_agent ? *counterpart : peer;
-  if (!pair_allowed(agent, connector)) {
-    deny_claim(agent, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
-    refuse_claim(connector, claim.session_id(), proto::REASON_DENIED, "policy no longer allows it");
-    return;
-  }
+  const policy::Decision decision = decide(agent, connector);
+  const auto refuse = [&](proto::Reason reason, const std::string& text) {
+    deny_claim(peer, claim, reason, text, now);
+    refuse_claim(*counterpart, claim.session_id(), reason, text);
+  };
+  if (!decision.allowed) return refuse(proto::REASON_DENIED, decision.rule);
   if (agent.channel_count() >= limits_.max_sessions_per_agent) {
-    deny_claim(agent, claim.session_id(), proto::REASON_QUOTA, "too many sessions");
-    refuse_claim(connector, claim.session_id(), proto::REASON_QUOTA, "too many sessions");
-    return;
+    return refuse(proto::REASON_QUOTA, "too many sessions");
   }
   Session& session = create(id, agent, connector, now);
   ++counters_.sessions_reclaimed;
-  audit_claim(session, peer);
+  audit_claim(session, claimed, decision);
   announce(session, session.connector, 0);
   announce(session, session.agent, 0);
 }
 
 void Broker::resume(Peer& connector, base::Time now) {
   std::vector<Session*> lost;
-  for (const auto& [id, session] : sessions_) {
-    if (session->connector.peer == 0 && session->connector.is(connector)) {
-      lost.push_back(session.get());
-    }
+  for (const base::SessionId& id : halves_) {
+    Session& session = *sessions_.at(id);
+    if (session.connector.peer == 0 && session.connector.is(connector)) lost.push_back(&session);
   }
-  for (Session* const session : lost) claim_known(*session, connector, now);
+  for (Session* const session : lost) claim_known(*session, connector, resumed, now);
 }
 
-void Broker::claim_known(Session& session, Peer& peer, base::Time now) {
+void Broker::claim_known(Session& session, Peer& peer, std::string_view how, base::Time now) {
   Leg* const leg = session.leg_of(peer);
   if (leg == nullptr) return not_owner(peer, id_bytes(session.id), "claim");
   if (leg->peer == peer.key()) return announce(session, *leg, 0);  // bound already
   const Peer* const other = host_.peer(session.other(*leg).peer);
+  std::optional<policy::Decision> decision;  // none while the other end is away
   if (other != nullptr) {
     const bool peer_is_agent = leg == &session.agent;
-    if (!pair_allowed(peer_is_agent ? peer : *other, peer_is_agent ? *other : peer)) {
-      // The claimer has no leg that end() could tell.
-      deny_claim(peer, id_bytes(session.id), proto::REASON_DENIED, "policy no longer allows it");
-      return end(session.id, nullptr, proto::REASON_DENIED, "policy no longer allows it", now);
-    }
+    decision = decide(peer_is_agent ? peer : *other, peer_is_agent ? *other : peer);
+  }
+  audit_claim(session, how, decision);
+  if (decision && !decision->allowed) {
+    // The claimer has no leg that end() could tell.
+    refuse_claim(peer, id_bytes(session.id), proto::REASON_DENIED, decision->rule);
+    return end(session.id, nullptr, proto::REASON_DENIED, decision->rule, now);
   }
   bind(session, *leg, peer);
   ++counters_.sessions_reclaimed;
-  audit_claim(session, peer);
   announce(session, *leg, 0);
 }
 
@@ -428,17 +443,26 @@ void Broker::close(Peer& peer, const proto::CloseSession& close, base::Time now)
   end(id, leg, proto::REASON_PEER_GONE, "closed by the other end", now);
 }
 
+void Broker::audit_end(const Session& session, const std::string& reason, base::Time now) {
+  policy::AuditRecord record = record_of_session(session, policy::AuditEvent::session_closed);
+  record.reason = reason;
+  record.bytes_relayed = session.bytes;
+  record.duration = now - session.since;
+  host_.audit(std::move(record));
+}
+
+void Broker::record_ends(const std::string& reason, base::Time now) {
+  for (const auto& [id, session] : sessions_) audit_end(*session, reason, now);
+}
+
 void Broker::end(const base::SessionId& id, const Leg* except, proto::Reason reason,
                  const std::string& text, base::Time now) {
   const auto found = sessions_.find(id);
   if (found == sessions_.end()) return;
   const std::unique_ptr<Session> session = std::move(found->second);
   sessions_.erase(found);
-  policy::AuditRecord record = record_of_session(*session, policy::AuditEvent::session_closed);
-  record.reason = text;
-  record.bytes_relayed = session->bytes;
-  record.duration = now - session->since;
-  host_.audit(std::move(record));
+  halves_.erase(session->id);
+  audit_end(*session, text, now);
   for (Leg* const leg : {&session->agent, &session->connector}) {
     Peer* const peer = leg->peer == 0 ? nullptr : host_.peer(leg->peer);
     if (peer != nullptr && leg != except) {
@@ -462,11 +486,16 @@ void Broker::peer_lost(Peer& peer, bool gone, const std::string& text, base::Tim
       if (leg->peer == peer.key()) unbind(*leg);
     }
     session.half_since = now;
+    halves_.insert(id);
   }
   if (gone) {
     for (const base::SessionId& id : its) end(id, nullptr, proto::REASON_PEER_GONE, text, now);
   }
-  std::erase_if(claims_, [&](const auto& claim) { return claim.second.peer == peer.key(); });
+  auto claim = claims_.lower_bound({peer.uri(), peer.incarnation(), {}});
+  while (claim != claims_.end() && claim->first.uri == peer.uri() &&
+         claim->first.incarnation == peer.incarnation()) {
+    claim = claim->second.peer == peer.key() ? claims_.erase(claim) : std::next(claim);
+  }
   const bool offered = !directory_.offered_by(peer.key()).empty();
   directory_.withdraw(peer.key());
   offers_.erase(peer.key());
@@ -475,8 +504,9 @@ void Broker::peer_lost(Peer& peer, bool gone, const std::string& text, base::Tim
 
 void Broker::peer_restarted(const Peer& peer, base::Time now) {
   std::vector<base::SessionId> over;
-  for (const auto& [id, session] : sessions_) {
-    for (const Leg* const leg : {&session->agent, &session->connector}) {
+  for (const base::SessionId& id : halves_) {
+    const Session& session = *sessions_.at(id);
+    for (const Leg* const leg : {&session.agent, &session.connector}) {
       const bool earlier_run = leg->peer == 0 && leg->uri == peer.uri() &&
                                leg->incarnation != peer.incarnation() &&
                                leg->address == peer.address();
@@ -504,12 +534,12 @@ void Broker::reevaluate(base::Time now) {
   for (const auto& [id, session] : sessions_) {
     const Peer* const agent = host_.peer(session->agent.peer);
     const Peer* const connector = host_.peer(session->connector.peer);
-    if (agent != nullptr && connector != nullptr && !pair_allowed(*agent, *connector)) {
+    if (agent != nullptr && connector != nullptr && !decide(*agent, *connector).allowed) {
       over.push_back(id);
     }
   }
   for (const base::SessionId& id : over) {
-    end(id, nullptr, proto::REASON_DENIED, "policy no longer allows it", now);
+    end(id, nullptr, proto::REASON_DENIED, std::string(no_longer_allowed), now);
   }
   host_.directory_changed();
 }
@@ -517,10 +547,8 @@ void Broker::reevaluate(base::Time now) {
 void Broker::expire(base::Time now) {
   std::erase_if(claims_, [&](const auto& claim) { return claim.second.until <= now; });
   std::vector<base::SessionId> over;
-  for (const auto& [id, session] : sessions_) {
-    if (session->half_since != base::never && now - session->half_since >= limits_.claim_grace) {
-      over.push_back(id);
-    }
+  for (const base::SessionId& id : halves_) {
+    if (now - sessions_.at(id)->half_since >= limits_.claim_grace) over.push_back(id);
   }
   for (const base::SessionId& id : over) {
     end(id, nullptr, proto::REASON_PEER_GONE, "the other end's uplink did not come back", now);

@@ -12,8 +12,11 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -105,6 +108,9 @@ class Broker {
   // Sessions of an earlier run of this node, at the same address, will never be claimed.
   void peer_restarted(const Peer& peer, base::Time now);
   void peer_silent();  // health as Agents see it has changed
+  // This Intermediate goes away: for the record, sessions end here. Their ends may claim them
+  // elsewhere, and are not told.
+  void record_ends(const std::string& reason, base::Time now);
   // Policy changed: offers and sessions are decided anew.
   void reevaluate(base::Time now);
   // Once a second or so: claims and halves that waited too long.
@@ -190,25 +196,29 @@ class Broker {
   void bind(Session& session, Leg& leg, Peer& peer);
   void unbind(Leg& leg);
   void announce(Session& session, Leg& leg, std::uint64_t request);
-  void claim_known(Session& session, Peer& peer, base::Time now);
+  // `how`: for the record.
+  void claim_known(Session& session, Peer& peer, std::string_view how, base::Time now);
   // A Connector is back: sessions of this very run that lost its uplink, also those whose
   // SessionReady never reached it and which it therefore cannot claim.
   void resume(Peer& connector, base::Time now);
+  void audit_end(const Session& session, const std::string& reason, base::Time now);
   void end(const base::SessionId& id, const Leg* except, proto::Reason reason,
            const std::string& text, base::Time now);
   void refuse_open(Peer& agent, const proto::OpenSession& open, proto::Reason reason,
                    const std::string& text);
   [[nodiscard]] bool may_wait(const Peer& peer) const;
   // With a record of it.
-  void deny_claim(Peer& peer, const std::string& id, proto::Reason reason, const std::string& text);
+  void deny_claim(Peer& peer, const proto::ClaimSession& claim, proto::Reason reason,
+                  const std::string& text, base::Time now);
   void refuse_claim(Peer& peer, const std::string& id, proto::Reason reason,
                     const std::string& text);
   [[nodiscard]] static policy::AuditRecord record_of_session(const Session& session,
                                                              policy::AuditEvent event);
-  void audit_claim(const Session& session, const Peer& claimer);
+  void audit_claim(const Session& session, std::string_view how,
+                   const std::optional<policy::Decision>& decision);
   void not_owner(Peer& peer, const std::string& id, std::string_view what);
   // May this Agent reach anything that this Connector offers now?
-  [[nodiscard]] bool pair_allowed(const Peer& agent, const Peer& connector) const;
+  [[nodiscard]] policy::Decision decide(const Peer& agent, const Peer& connector) const;
 
   Host& host_;
   BrokerLimits limits_;
@@ -217,6 +227,7 @@ class Broker {
   directory::Directory directory_;
   std::unordered_map<PeerKey, std::vector<directory::Service>> offers_;  // as last offered
   std::unordered_map<base::SessionId, std::unique_ptr<Session>> sessions_;
+  std::unordered_set<base::SessionId> halves_;  // those in sessions_ that have one leg or none
   std::map<ClaimKey, Claim> claims_;
   Counters counters_;
 };

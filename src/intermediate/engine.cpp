@@ -496,6 +496,7 @@ void Engine::drain(base::Duration grace, base::Time now) {
 void Engine::close(base::Time now) {
   now_ = now;
   draining_ = true;
+  broker_.record_ends("this Intermediate is going away", now);
   for (const auto& [key, node] : peers_) {
     node->close(session::close_shutting_down, "this Intermediate is going away", now);
   }

@@ -137,9 +137,13 @@ void log_record(const policy::AuditRecord& record) {
   add("rule", record.rule);
   add("reason", record.reason);
   const bool refused = record.allowed && !*record.allowed;
+  // After a restart everyone claims at once: that is for the audit log alone.
+  const bool of_many = record.event == policy::AuditEvent::session_closed ||
+                       (record.event == policy::AuditEvent::session && record.service.empty());
   const std::string text =
       (refused ? "Refused: " : "") + std::string(policy::to_string(record.event));
-  logging::log_fields(refused ? logging::Level::warn : logging::Level::info, text, fields);
+  const logging::Level level = of_many ? logging::Level::debug : logging::Level::info;
+  logging::log_fields(refused ? logging::Level::warn : level, text, fields);
 }
 
 }  // namespace ztna::intermediate

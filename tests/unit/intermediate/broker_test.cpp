@@ -226,7 +226,7 @@ TEST_F(BrokerTest, OpeningClaimingRefusingAndEndingASessionAreOnRecord) {
   EXPECT_EQ(sessions_of(audit), (std::vector<std::string>{
                                     "session allow allow[1] at policy.toml:5; ",
                                     "session deny too many sessions; ",
-                                    "session allow ; claimed by spiffe://example.org/agent/alice",
+                                    "session allow allow[1] at policy.toml:5; claimed",
                                     "session_closed - ; closed by the other end",
                                 }));
   const policy::AuditRecord& over = audit.back();
