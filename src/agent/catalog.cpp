@@ -60,14 +60,19 @@ const Service* Catalog::find(const std::string& name) const {
   return found == merged_.end() ? nullptr : &found->second;
 }
 
-void Catalog::penalise(const base::IncarnationId& instance, base::Time now) {
+void Catalog::penalise(const base::IncarnationId& instance, const std::string& service,
+                       base::Time now) {
   std::erase_if(penalties_, [&](const auto& penalty) { return penalty.second <= now; });
-  penalties_[instance] = now + node::timeouts::instance_penalty;
+  penalties_[{instance, service}] = now + node::timeouts::instance_penalty;
 }
 
-bool Catalog::penalised(const base::IncarnationId& instance, base::Time now) const {
-  const auto found = penalties_.find(instance);
-  return found != penalties_.end() && found->second > now;
+bool Catalog::penalised(const base::IncarnationId& instance, const std::string& service,
+                        base::Time now) const {
+  const auto holds = [&](const std::string& of) {
+    const auto found = penalties_.find({instance, of});
+    return found != penalties_.end() && found->second > now;
+  };
+  return holds(service) || holds({});
 }
 
 void Catalog::used(const std::string& service, const base::IncarnationId& instance) {
@@ -104,7 +109,7 @@ std::optional<Instance> Catalog::choose(const std::string& name,
     const bool has_session = live != sessions.end();
     const std::hash<base::IncarnationId> hash;
     const Rank rank{!instance.healthy,
-                    penalised(instance.incarnation, now),
+                    penalised(instance.incarnation, name, now),
                     last == last_used_.end() || last->second != instance.incarnation,
                     !has_session,
                     has_session ? live->rtt : base::Duration{},

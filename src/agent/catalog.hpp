@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/ids.hpp"
@@ -47,8 +48,9 @@ class Catalog {
   // False: its Intermediate has given it up, or nobody announces it.
   [[nodiscard]] bool is_healthy(const base::IncarnationId& instance) const;
 
-  // A flow to this instance failed: it comes last until the penalty is over.
-  void penalise(const base::IncarnationId& instance, base::Time now);
+  // A flow to this instance failed: it comes last until the penalty is over, for that service, or
+  // where `service` is empty for all that it serves.
+  void penalise(const base::IncarnationId& instance, const std::string& service, base::Time now);
 
   // The instance for the next flow to `name`: the one used last while it is fit; else of those
   // with a live session the one with the lowest RTT; else any fit one, spread over Agents by
@@ -62,12 +64,13 @@ class Catalog {
 
  private:
   void merge();
-  [[nodiscard]] bool penalised(const base::IncarnationId& instance, base::Time now) const;
+  [[nodiscard]] bool penalised(const base::IncarnationId& instance, const std::string& service,
+                               base::Time now) const;
 
   std::map<std::uint32_t, std::vector<Service>> by_uplink_;
   std::map<std::uint32_t, std::vector<Service>> incoming_;  // parts of a directory
   std::map<std::string, Service> merged_;
-  std::map<base::IncarnationId, base::Time> penalties_;  // until when
+  std::map<std::pair<base::IncarnationId, std::string>, base::Time> penalties_;  // until when
   std::map<std::string, base::IncarnationId> last_used_;
 };
 

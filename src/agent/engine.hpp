@@ -68,7 +68,7 @@ class Engine final : private node::NodeOwner {
   void expire(base::Time now);
   [[nodiscard]] base::Time next_deadline() const;
 
-  // --- flows; unknown ids are ignored
+  // --- flows (engine_flows.cpp); unknown ids are ignored
   // Starts a flow. The answer is on_flow_accepted or on_flow_ended, never from inside this call.
   [[nodiscard]] FlowId open_flow(const std::string& service, Protocol protocol, base::Time now);
   // Octets that flow_write() would take now; 0 before the flow is opening. on_flow_writable
@@ -219,6 +219,7 @@ class Engine final : private node::NodeOwner {
   void end(FlowId id, FlowEnd why, const std::string& text);
   // Of a flow that is given to a session, refused or ended.
   [[nodiscard]] policy::AuditRecord record_of(const Flow& flow, policy::AuditEvent event) const;
+  void audit_start(const Flow& flow);
   void audit_end(const Flow& flow, FlowEnd why, const std::string& text);
   void tell_failure(const std::string& service, FlowEnd why, const std::string& text);
   [[nodiscard]] std::vector<Candidate> candidates() const;

@@ -57,7 +57,7 @@ TEST(Catalog, ChoosesByTheTable) {
     Catalog catalog;
     catalog.update(0, web(row.instances));
     if (row.last) catalog.used("web", *row.last);
-    for (const auto& id : row.penalised) catalog.penalise(id, now);
+    for (const auto& id : row.penalised) catalog.penalise(id, "web", now);
     const auto chosen = catalog.choose("web", row.sessions, row.tried, 0, now);
     EXPECT_EQ(chosen ? std::optional(chosen->incarnation) : std::nullopt, row.expected) << row.what;
   }
@@ -67,10 +67,27 @@ TEST(Catalog, PenaltyEnds) {
   Catalog catalog;
   catalog.update(0, web({{a, true}, {b, true}}));
   catalog.used("web", a);
-  catalog.penalise(a, now);
+  catalog.penalise(a, "web", now);
   EXPECT_EQ(catalog.choose("web", {}, {}, 0, now)->incarnation, b);
   const base::Time later = now + node::timeouts::instance_penalty;
   EXPECT_EQ(catalog.choose("web", {}, {}, 0, later)->incarnation, a);
+}
+
+TEST(Catalog, APenaltyIsForTheServiceThatFailedOrForAll) {
+  Catalog catalog;
+  node::proto::Directory both = web({{a, true}, {b, true}});
+  *both.add_services() = both.services(0);
+  both.mutable_services(1)->set_name("mail");
+  catalog.update(0, both);
+  for (const char* service : {"web", "mail"}) catalog.used(service, a);
+  const auto chosen = [&](const char* service) {
+    return catalog.choose(service, {}, {}, 0, now)->incarnation;
+  };
+  catalog.penalise(a, "web", now);
+  EXPECT_EQ(chosen("web"), b);
+  EXPECT_EQ(chosen("mail"), a);
+  catalog.penalise(a, {}, now);
+  EXPECT_EQ(chosen("mail"), b);
 }
 
 TEST(Catalog, AgentsSpreadOverEqualInstances) {
