@@ -14,7 +14,7 @@ enum class CandidateKind : std::uint8_t {
   host,            // an address of one of its interfaces
   reflexive,       // what an Intermediate sees (QAD, STUN)
   advertised,      // an operator says so: a NodePort, a load balancer, a port forward
-  peer_reflexive,  // where an authenticated check came from
+  peer_reflexive,  // where something of the session came from
 };
 [[nodiscard]] std::string_view to_string(CandidateKind kind);
 

@@ -315,12 +315,13 @@ void Prober::trigger_check(Pair& pair, base::Time now) {
   send_check(pair, false, now);
 }
 
-void Prober::note_stranger(base::SocketId socket, const base::Address& from, base::Time now) {
+void Prober::note_stranger(const base::Incoming& packet, base::Time now) {
   now_ = now;
-  Pair* pair = find(socket, from);
-  if (pair == nullptr && checkable(from) && strangers_ < max_strangers) {
+  Pair* pair = find(packet.socket, packet.from);
+  if (pair == nullptr && checkable(packet.from) && strangers_ < max_strangers) {
     ++strangers_;
-    pair = add_pair(socket, from, CandidateKind::peer_reflexive);
+    pair = add_pair(packet.socket, packet.from, CandidateKind::peer_reflexive);
+    if (pair != nullptr) pair->local = packet.to;
   }
   if (pair == nullptr) return;
   if (pair->health.proven() && !trusts(*pair, now)) pair->health.forget();

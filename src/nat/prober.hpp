@@ -5,7 +5,8 @@
 // Agent's is `controlling`: it starts rounds, keeps idle paths alive and chooses.
 //
 // A pair's life (RFC 8445's words where they fit):
-//   waiting   known, nothing is sent until the next round             → checking
+//   waiting   known, nothing is sent until the next round, or until
+//             something comes from there                             → checking
 //   checking  openers, then the burst of a round                     → proven | waiting
 //   proven    an answer to a check of ours came from that very address → waiting, when it fell
 //             silent for timeouts::trust
@@ -104,7 +105,7 @@ class Prober {
   void note_packet(PairId id, base::Time now);
   // A packet for this session came from where none may come from: perhaps the peer has another
   // address now, perhaps somebody has captured it. A check tells.
-  void note_stranger(base::SocketId socket, const base::Address& from, base::Time now);
+  void note_stranger(const base::Incoming& packet, base::Time now);
   // A move to this pair came to nothing, or it loses too much: it is left alone for a while.
   void rest(PairId id, base::Time now, base::Duration at_least = {});
   // QUIC hears nothing on the pair in use.

@@ -113,7 +113,7 @@ bool Session::receive_direct(const base::Incoming& packet, base::Time now) {
   const nat::PairId pair = prober_->trusted(packet.socket, packet.from, now);
   if (pair == 0) {
     if (state_ == State::ready && !direct_suspended(now)) {
-      prober_->note_stranger(packet.socket, packet.from, now);
+      prober_->note_stranger(packet, now);
       wake();
     }
     return false;

@@ -63,6 +63,37 @@ TEST_F(Direct, TheMoveFromASlowRelayLosesNoDatagram) {
   }
 }
 
+// From then on the Agent comes from another port, and its packets count for nothing until a check
+// has shown who sends them. The next heartbeat may be 150 ms away; a packet is there at once.
+TEST_F(Direct, ANatThatForgetsInMidTrafficIsMadeUpForWithinTwoRoundTrips) {
+  NatBehaviour nat;
+  nat.ports = PortAllocation::random;
+  Scene scene({.direct_paths = true, .agent_nat = nat});
+  scene.set_links({.delay = 5ms});
+  ASSERT_TRUE(scene.settle());
+  const auto knock = [&] {
+    const Client& client = scene.open(
+        {.service = "udp-echo", .protocol = Protocol::udp, .payloads = {100}, .udp_tries = 1});
+    scene.world.idle(5ms);
+    return &client;
+  };
+  Duration longest{};
+  for (int i = 0; i < 10; ++i) {
+    knock();
+    ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 3s));
+    for (int n = 0; n < 20 + 3 * i; ++n) knock();
+    scene.agent_homes.at(0)->nat().flush();
+    const Time flushed = scene.world.now();
+    std::vector<const Client*> later;
+    const auto heard = [](const Client* client) { return client->answered() > 0; };
+    while (std::ranges::none_of(later, heard) && scene.world.now() < flushed + 1s) {
+      later.push_back(knock());
+    }
+    longest = std::max(longest, scene.world.now() - flushed);
+  }
+  EXPECT_LT(longest, 80ms);
+}
+
 // Nobody is told: the direct way swallows everything from one moment to the next.
 TEST_F(Direct, ADownloadGoesOnOverTheRelayWhenTheDirectPathDies) {
   Scene scene({.direct_paths = true});

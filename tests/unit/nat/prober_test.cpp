@@ -207,11 +207,12 @@ TEST_F(ProberTest, AReplayedRequestProvesNothing) {
 // A NAT gave the peer another address, or somebody replays a captured packet: asking tells which.
 TEST_F(ProberTest, WhereAPacketCameFromUnexpectedlyIsAskedAndNotTrusted) {
   const base::Address elsewhere = *base::Address::parse("192.0.2.77:5555");
-  connector.note_stranger(0, elsewhere, now);
+  connector.note_stranger({0, elsewhere, connector_address, 0, {}}, now);
   EXPECT_EQ(connector.trusted(0, elsewhere, now), 0u);
   Probe probe;
   ASSERT_TRUE(connector.next(probe));
   EXPECT_EQ(probe.to, elsewhere);
+  EXPECT_EQ(probe.from, connector_address);
   const auto check = read_check(*wire::stun::Message::parse(probe.packet), secret(2).expose());
   ASSERT_TRUE(check && check->request);
   EXPECT_FALSE(connector.next(probe)) << "one packet causes one";
@@ -227,10 +228,10 @@ TEST_F(ProberTest, StrangersCauseFewChecksAndTakeNoRoomFromHonestOnes) {
   const auto asked = [&](int from, int until) {
     std::set<base::Address> addresses;
     for (int i = from; i < until; ++i) {
-      connector.note_stranger(0, *base::Address::parse("192.0.2.77:" + std::to_string(5000 + i)),
-                              now);
-      connector.note_stranger(0, *base::Address::parse("127.0.0.1:" + std::to_string(5000 + i)),
-                              now);
+      for (const char* host : {"192.0.2.77:", "127.0.0.1:"}) {
+        const base::Address stranger = *base::Address::parse(host + std::to_string(5000 + i));
+        connector.note_stranger({0, stranger, connector_address, 0, {}}, now);
+      }
     }
     Probe probe;
     std::size_t packets = 0;
