@@ -263,14 +263,14 @@ void Shell::on_udp_refused(const base::HostPort& backend) {
 
 namespace {
 
-// Why none of them can be reached through here; empty when one can.
+// Why none of them can be reached through here; empty when one can, as far as backends are
+// concerned.
 std::string nothing_served(const std::vector<Engine::ServiceView>& services) {
   std::string why = "no service can be reached";
   for (const Engine::ServiceView& service : services) {
-    if (service.healthy && service.refused.empty()) return {};
-    why += service.healthy ? "; " + service.refused
-                           : "; service " + service.config.name + ": its backend " +
-                                 service.config.backend.to_string() + " is down";
+    if (service.healthy) return {};
+    why += "; service " + service.config.name + ": its backend " +
+           service.config.backend.to_string() + " is down";
   }
   return why;
 }

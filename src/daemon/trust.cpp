@@ -13,15 +13,6 @@ void judge_key(const std::string& path, std::vector<std::string>& warnings) {
   warnings.push_back("Others may use this identity, chmod 600 " + path);
 }
 
-void judge_policy(const policy::Policy& policy, const std::string& path,
-                  std::vector<std::string>& warnings) {
-  const policy::Policy::Counts counts = policy.counts();
-  if (counts.allow == 0 || counts.serve == 0) {
-    warnings.push_back("Nobody reaches anything, there is no [[" +
-                       std::string(counts.allow == 0 ? "allow" : "serve") + "]] block in " + path);
-  }
-}
-
 }  // namespace
 
 base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::string& policy_file,
@@ -65,7 +56,10 @@ base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::st
   if (!text) return tl::unexpected(text.error());
   auto policy = policy::Policy::parse(*text, policy_file);
   if (!policy) return tl::unexpected(policy.error());
-  judge_policy(*policy, policy_file, trust.warnings);
+  if (policy->counts().lets_nobody_in()) {
+    trust.warnings.push_back(policy_file +
+                             " lets nobody reach anything, add [[serve]] and [[allow]] blocks");
+  }
   trust.policy = std::make_shared<const policy::Policy>(std::move(*policy));
   return trust;
 }

@@ -65,6 +65,8 @@ class Policy {
   // How many blocks of each kind there are.
   struct Counts {
     std::size_t serve = 0, allow = 0, prove = 0, revoke = 0;
+    // Without a block of both kinds nobody reaches anything.
+    [[nodiscard]] bool lets_nobody_in() const { return serve == 0 || allow == 0; }
   };
   [[nodiscard]] Counts counts() const {
     return {serve_.size(), allow_.size(), prove_.size(), revoke_.size()};

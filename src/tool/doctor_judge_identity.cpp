@@ -225,7 +225,7 @@ void judge_policy(const DoctorFacts& facts, Findings& out) {
   }
   const auto counts = policy->counts();
   if (facts.role == Role::intermediate || !facts.identity || !facts.identity->inspection.leaf) {
-    if (counts.allow == 0 || counts.serve == 0) {
+    if (counts.lets_nobody_in()) {
       return out.push_back(problem("policy", facts.policy->path + " lets nobody reach anything",
                                    "add [[serve]] and [[allow]] blocks"));
     }

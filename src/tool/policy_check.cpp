@@ -52,7 +52,7 @@ void summarise(const CheckOptions& options, const policy::Policy::Counts& counts
   }
   context.out << options.policy << ": valid, [[serve]] " << counts.serve << ", [[allow]] "
               << counts.allow << ", [[prove]] " << counts.prove << ", [[revoke]] " << counts.revoke
-              << (counts.allow == 0 ? "; it lets nobody reach anything\n" : "\n");
+              << (counts.lets_nobody_in() ? "; it lets nobody reach anything\n" : "\n");
 }
 
 base::Status check_names(const CheckOptions& options) {
