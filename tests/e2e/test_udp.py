@@ -1,9 +1,12 @@
 """UDP through a forward: echo, DNS and iperf3."""
 
+import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -146,6 +149,63 @@ def test_the_backend_going_away_and_coming_back(world, echo):
             ask(s, b"after")
         finally:
             again.close()
+
+
+def three(world, echo):
+    """The daemons by their roles; the Agent's port stays the same when it is restarted."""
+    world.allow({"alice": ["echo"]})
+    port = free_port(socket.SOCK_DGRAM)
+    daemons = {"intermediate": world.intermediate(),
+               "connector": world.connector("home", {"echo": f"udp://127.0.0.1:{echo.port}"}),
+               "agent": world.agent("alice", "--forward", f"udp://127.0.0.1:{port}=echo")}
+    wait_service(daemons["agent"], "echo")
+    return daemons, port
+
+
+@pytest.mark.parametrize("which", ["intermediate", "connector", "agent"])
+def test_datagrams_flow_again_after_a_part_was_killed(world, echo, which):
+    daemons, port = three(world, echo)
+    with client(port) as s:
+        ask(s, os.urandom(1000))
+        daemons[which].kill()
+        with contextlib.suppress(ConnectionRefusedError):
+            s.send(b"into the void")
+    daemons[which].start()
+    wait_service(daemons["agent"], "echo", 30)
+    with client(port) as s:
+        ask(s, os.urandom(1000))
+
+
+@pytest.mark.parametrize("which", ["intermediate", "connector", "agent"])
+def test_an_association_outlives_five_seconds_of_silence(world, echo, which):
+    daemons, port = three(world, echo)
+    with client(port) as s:
+        ask(s, os.urandom(1000))
+        (flow,) = daemons["agent"].status()["flows"]
+        daemons[which].signal(signal.SIGSTOP)
+        stopped = time.monotonic()
+        try:
+            def five_seconds():
+                s.send(b"from the time of silence")
+                return time.monotonic() - stopped >= 5
+            wait_for(five_seconds, "five seconds")
+        finally:
+            daemons[which].signal(signal.SIGCONT)
+        ask(s, os.urandom(1000))
+        assert [f["id"] for f in daemons["agent"].status()["flows"]] == [flow["id"]]
+
+
+def test_policy_removed_under_a_live_association(world, echo):
+    daemons, port = three(world, echo)
+    with client(port) as s:
+        ask(s, b"allowed")
+        world.allow({"alice": ["other"]})
+        daemons["connector"].signal(signal.SIGHUP)
+        (failure, *_) = wait_for(lambda: s.send(b"denied") and failures(daemons["agent"], "echo"),
+                                 "a refusal")
+        assert failure["reason"] == "denied"
+    closed = [e for e in daemons["connector"].audit() if e["event"] == "flow_closed"]
+    assert closed[0]["reason"].startswith("denied: policy changed"), closed
 
 
 def test_dns(world):
