@@ -54,6 +54,7 @@ def relayed(scene: Scene):
 
 CGNAT = SiteSpec((nat.Nat(), nat.Nat()))  # a home router behind a carrier's NAT
 LINUX = home(input_drop=False)            # a plain Linux gateway, as Docker makes them
+USUAL = SiteSpec((nat.Nat(),), lan=178)   # the LAN of half a town
 
 for _name, _summary, _plan in (
     ("home-to-home", "two homes behind port-restricted NATs", Plan(home(), home())),
@@ -64,6 +65,8 @@ for _name, _summary, _plan in (
      Plan(home("symmetric"), home("full-cone"))),
     ("cgnat", "a home behind a carrier's NAT meets a home", Plan(CGNAT, home())),
     ("cgnat-both", "two homes, each behind a carrier's NAT", Plan(CGNAT, CGNAT)),
+    ("same-addresses", "two homes whose LANs, and whose hosts, have the same private addresses",
+     Plan(USUAL, USUAL)),
     ("linux-gateways", "routers that answer strangers, which spoils a punch without openers",
      Plan(LINUX, LINUX)),
     ("linux-gateways-far", "the same, with four hops between them",
