@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <ostream>
 
 #include "logging/format.hpp"
@@ -27,8 +28,8 @@ struct NetcheckOptions {
 constexpr std::uint16_t default_port = 4433;
 constexpr unsigned default_lifetime = 180;
 
-// Those that a daemon of this machine uses.
-base::Result<std::vector<std::string>> configured_intermediates() {
+// Of the Agent or the Connector that runs on this machine.
+std::optional<Json> status_here() {
   for (const char* const role : {"agent", "connector"}) {
     const auto socket = default_control_socket(role);
     if (!socket) continue;
@@ -36,12 +37,18 @@ base::Result<std::vector<std::string>> configured_intermediates() {
     request.socket = *socket;
     const auto answer = ask_daemon(request);
     const auto status = answer ? parse_status(*answer) : tl::unexpected(answer.error());
-    if (!status) continue;
+    if (status && !list(*status, "uplinks").empty()) return *status;
+  }
+  return std::nullopt;
+}
+
+base::Result<std::vector<std::string>> configured_intermediates() {
+  if (const auto status = status_here()) {
     std::vector<std::string> found;
     for (const Json& uplink : list(*status, "uplinks")) {
       found.push_back(text(uplink, "intermediate"));
     }
-    if (!found.empty()) return found;
+    return found;
   }
   return base::fail(ErrorCode::invalid_argument,
                     "no daemon here says which Intermediate to ask; give one",
@@ -92,7 +99,13 @@ base::Status run(const NetcheckOptions& options, Context& context) {
   if (!options.json) context.err << "\n" << std::flush;
   context.out << (options.json ? netcheck_json(*result) : netcheck_text(*result)) << std::flush;
   if (!options.record.empty()) {
-    const NetcheckRecord record{options.name, options.router, context.now};
+    NetcheckRecord record{options.name, options.router, context.now};
+    if (const auto status = status_here()) {
+      const auto& sessions = list(*status, "sessions");
+      record.sessions = sessions.size();
+      record.direct_sessions = static_cast<std::size_t>(std::ranges::count_if(
+          sessions, [](const Json& session) { return text(session, "path") == "DIRECT"; }));
+    }
     const auto done =
         append_section(options.record, "NAT classification", netcheck_record(*result, record));
     if (!done) return done;

@@ -230,7 +230,11 @@ std::string netcheck_record(const NetcheckResult& result, const NetcheckRecord& 
          "- Intermediate: " + joined(names(result.intermediates)) + "\n" +  //
          "- External tool result: not used; the results below are `ztna netcheck` (RFC 5780)\n" +
          family_record(result.v4, result) + family_record(result.v6, result) +
-         "- Hole punch success: not tried; `ztna ping SERVICE --until-direct` tells\n";
+         "- Hole punch success: " +
+         (record.sessions == 0 ? "not tried; `ztna ping SERVICE --until-direct` tells"
+                               : std::to_string(record.direct_sessions) + " of " +
+                                     std::to_string(record.sessions) + " live sessions direct") +
+         "\n";
 }
 
 }  // namespace ztna::tool

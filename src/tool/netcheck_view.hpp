@@ -13,9 +13,11 @@ namespace ztna::tool {
 [[nodiscard]] std::string netcheck_json(const NetcheckResult& result);
 
 struct NetcheckRecord {
-  std::string name;    // of the network; empty: its public address
-  std::string router;  // make and model; empty: not told
-  base::WallTime at;
+  std::string name = {};    // of the network; empty: its public address
+  std::string router = {};  // make and model; empty: not told
+  base::WallTime at = {};
+  // Of the daemon that runs here, now.
+  std::size_t sessions = 0, direct_sessions = 0;
 };
 // A section of Markdown to append to nat-classification.md.
 [[nodiscard]] std::string netcheck_record(const NetcheckResult& result,

@@ -106,13 +106,18 @@ TEST(NetcheckJson, HasEveryFindingOnOneLine) {
 
 // The form that the deployment plan asks for.
 TEST(NetcheckRecord, IsASectionOfMarkdown) {
-  const NetcheckRecord record{"Home", "Netgear R7000", {0}};
+  const NetcheckRecord record{.name = "Home", .router = "Netgear R7000", .at = {0}};
   const std::string text = netcheck_record(home(), record);
   EXPECT_THAT(text, StartsWith("\n## Home\n- Router: Netgear R7000\n- Date: 1970-01-01T00:00:00"));
   EXPECT_THAT(text, HasSubstr("- IPv4 QAD ports (3 tests, by STUN): 5000, 5000, 5000 (consistent = "
                               "not symmetric)\n"));
   EXPECT_THAT(text, HasSubstr("- Hole punch success: not tried"));
   EXPECT_THAT(text, HasSubstr("symmetric NAT: relay"));
+}
+
+TEST(NetcheckRecord, SaysHowManySessionsAreDirect) {
+  EXPECT_THAT(netcheck_record(home(), {.at = {0}, .sessions = 3, .direct_sessions = 2}),
+              HasSubstr("- Hole punch success: 2 of 3 live sessions direct\n"));
 }
 
 TEST(NetcheckRecord, TellsDifferentPortsFromTheSame) {
@@ -122,13 +127,14 @@ TEST(NetcheckRecord, TellsDifferentPortsFromTheSame) {
     result.v4.report.asked[i].mapped = mapped;
     result.v4.report.seen.mappings[i].mapped = mapped;
   }
-  EXPECT_THAT(netcheck_record(result, {"", "", {0}}),
+  EXPECT_THAT(netcheck_record(result, {.at = {0}}),
               testing::AllOf(HasSubstr("7000, 7001, 7002 (differ = symmetric)"),
                              StartsWith("\n## Network of 203.0.113.5\n- Router: not told\n")));
 }
 
 TEST(NetcheckRecord, ALineBreakInANameMakesNoHeading) {
-  EXPECT_THAT(netcheck_record(home(), {"Home\n## Other", "", {0}}), Not(HasSubstr("\n## Other")));
+  EXPECT_THAT(netcheck_record(home(), {.name = "Home\n## Other", .at = {0}}),
+              Not(HasSubstr("\n## Other")));
 }
 
 }  // namespace
