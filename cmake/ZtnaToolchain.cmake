@@ -16,5 +16,9 @@ if(ZTNA_SANITIZE)
   target_compile_options(ztna_options INTERFACE
     -fsanitize=${ZTNA_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(ztna_options INTERFACE -fsanitize=${ZTNA_SANITIZE})
+  # What tests ask: is malloc the sanitizer's; does UBSan need descriptors of its own?
   target_compile_definitions(ztna_options INTERFACE ZTNA_SANITIZED=1)
+  if(ZTNA_SANITIZE MATCHES undefined)
+    target_compile_definitions(ztna_options INTERFACE ZTNA_SANITIZED_UNDEFINED=1)
+  endif()
 endif()

@@ -29,9 +29,8 @@ constexpr Duration served_within =
 // until they have seen some more.
 constexpr Duration served_late_within = 20s;
 // Where the oracle says that two can meet, their session is direct so soon after calm: after the
-// longest wait for the next round, or the longest rest of a path that failed, and that round.
-constexpr Duration direct_within = std::max(nat::timeouts::retry.back(), nat::timeouts::hold_max) +
-                                   nat::timeouts::retry.front() + 10s;
+// longest rest of a path that failed, and the longest wait for the next round after it.
+constexpr Duration direct_within = nat::timeouts::hold_max + nat::timeouts::retry.back() + 10s;
 
 class Storm {
  public:

@@ -68,7 +68,8 @@ extern "C" int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
   return sent > 0 ? static_cast<int>(sent) : -1;
 }
 
-// Not inlined: GCC would take malloc() under a delete for a mistake.
+// Sanitizers bring their own. Not inlined: GCC would take malloc() under a delete for a mistake.
+#ifndef ZTNA_SANITIZED
 [[gnu::noinline]] void* operator new(std::size_t size) {
   allocations.fetch_add(1, std::memory_order_relaxed);
   if (void* memory = std::malloc(size)) return memory;
@@ -78,6 +79,7 @@ extern "C" int sendmmsg(int fd, mmsghdr* messages, unsigned count, int flags) {
 [[gnu::noinline]] void operator delete(void* memory, std::size_t /*size*/) noexcept {
   std::free(memory);
 }
+#endif
 
 namespace ztna::io {
 namespace {
