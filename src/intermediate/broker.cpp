@@ -308,7 +308,7 @@ void Broker::deny_claim(Peer& peer, const proto::ClaimSession& claim, proto::Rea
   record.allowed = false;
   record.rule = text;
   record.reason = claimed;
-  if (peer.may_be_on_record(now)) host_.audit(std::move(record));
+  if (reason != proto::REASON_QUOTA || peer.may_be_on_record(now)) host_.audit(std::move(record));
   refuse_claim(peer, claim.session_id(), reason, text);
 }
 
