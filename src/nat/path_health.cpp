@@ -25,7 +25,14 @@ bool PathHealth::answered(const wire::stun::TransactionId& transaction, base::Ti
   const Flight flight = *found;
   flights_.erase(found);
   const base::Duration sample = now - flight.at;
-  rtt_ = proven() ? (7 * rtt_ + sample) / 8 : sample;
+  // A late one tells of a process that was stopped, or of a queue that was full, and not of the
+  // way: by some of them the path would look slower than the relay long after that is over.
+  const bool late = flight.heartbeat && (flight.missed || sample > patience());
+  if (!proven()) {
+    rtt_ = sample;
+  } else if (!late) {
+    rtt_ = (7 * rtt_ + sample) / 8;
+  }
   if (flight.heartbeat) {
     // What had been counted as lost was late.
     loss_ = flight.missed ? std::max(0.0, loss_ - loss_gain) : loss_ * (1 - loss_gain);

@@ -56,6 +56,25 @@ TEST(PathHealth, HeartbeatsAreMissedAfterTwoRoundTripsAndTheSlack) {
   EXPECT_TRUE(health.proven());
 }
 
+// A process that was stopped for seconds reads answers that were there all the while.
+TEST(PathHealth, LateAnswersDoNotMakeTheWayLookSlow) {
+  PathHealth health;
+  health.sent(id(1), false, false, t0);
+  ASSERT_TRUE(health.answered(id(1), t0 + 1ms));
+  for (std::uint8_t i = 2; i < 20; ++i) health.sent(id(i), true, false, t0 + i * 150ms);
+  const base::Time awake = t0 + 20 * 150ms;
+  ASSERT_TRUE(health.answered(id(2), awake)) << "before anything was counted as missed";
+  health.expire(awake);
+  for (std::uint8_t i = 3; i < 18; ++i) ASSERT_TRUE(health.answered(id(i), awake));
+  EXPECT_LE(health.quality().rtt, base::Duration(1ms));
+  // What is there still counts: a way that has become slower is seen in the next round.
+  for (std::uint8_t i = 30; i < 60; ++i) {
+    health.sent(id(i), false, false, awake + 1s);
+    ASSERT_TRUE(health.answered(id(i), awake + 1s + 400ms));
+  }
+  EXPECT_GT(health.quality().rtt, base::Duration(300ms));
+}
+
 TEST(PathHealth, WhatWasLostCountsUntilItIsForgotten) {
   PathHealth health;
   health.sent(id(1), true, false, t0);
