@@ -26,12 +26,15 @@ bool PathHealth::answered(const wire::stun::TransactionId& transaction, base::Ti
   flights_.erase(found);
   const base::Duration sample = now - flight.at;
   // A late one tells of a process that was stopped, or of a queue that was full, and not of the
-  // way: by some of them the path would look slower than the relay long after that is over.
+  // way: by some of them the path would look slower than the relay long after that is over. Of
+  // checks in a burst nobody can say whether they are late, so one quick answer outweighs slow
+  // ones.
   const bool late = flight.heartbeat && (flight.missed || sample > patience());
   if (!proven()) {
-    rtt_ = sample;
+    rtt_ = quick_rtt_ = sample;
   } else if (!late) {
     rtt_ = (7 * rtt_ + sample) / 8;
+    quick_rtt_ = std::min(sample, (7 * quick_rtt_ + sample) / 8);
   }
   if (flight.heartbeat) {
     // What had been counted as lost was late.

@@ -39,7 +39,8 @@ class PathHealth {
   [[nodiscard]] base::Time last_sent() const { return last_sent_; }
   // Missed in a row: of all heartbeats, or of the large ones.
   [[nodiscard]] int missed() const;
-  [[nodiscard]] PathQuality quality() const { return {rtt_, loss_}; }
+  // The round trip: what it took lately when nothing held it up.
+  [[nodiscard]] PathQuality quality() const { return {quick_rtt_, loss_}; }
 
  private:
   struct Flight {
@@ -51,7 +52,8 @@ class PathHealth {
 
   std::vector<Flight> flights_;
   base::Time last_answer_{}, last_sent_{};
-  base::Duration rtt_{}, expected_rtt_{};
+  base::Duration rtt_{}, quick_rtt_{};  // averages; the second one falls at once
+  base::Duration expected_rtt_{};
   double loss_ = 0;
   int missed_small_ = 0, missed_large_ = 0;
 };

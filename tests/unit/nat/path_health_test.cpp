@@ -67,10 +67,16 @@ TEST(PathHealth, LateAnswersDoNotMakeTheWayLookSlow) {
   health.expire(awake);
   for (std::uint8_t i = 3; i < 18; ++i) ASSERT_TRUE(health.answered(id(i), awake));
   EXPECT_LE(health.quality().rtt, base::Duration(1ms));
+  // A burst of checks that waited for the other end to wake, and one more.
+  for (std::uint8_t i = 20; i < 28; ++i) health.sent(id(i), false, false, awake);
+  for (std::uint8_t i = 20; i < 28; ++i) ASSERT_TRUE(health.answered(id(i), awake + 2s));
+  health.sent(id(28), false, false, awake + 2s);
+  ASSERT_TRUE(health.answered(id(28), awake + 2s + 1ms));
+  EXPECT_EQ(health.quality().rtt, base::Duration(1ms));
   // What is there still counts: a way that has become slower is seen in the next round.
   for (std::uint8_t i = 30; i < 60; ++i) {
-    health.sent(id(i), false, false, awake + 1s);
-    ASSERT_TRUE(health.answered(id(i), awake + 1s + 400ms));
+    health.sent(id(i), false, false, awake + 3s);
+    ASSERT_TRUE(health.answered(id(i), awake + 3s + 400ms));
   }
   EXPECT_GT(health.quality().rtt, base::Duration(300ms));
 }
