@@ -113,6 +113,12 @@ class Client final : public quic::Handler {
     send(message);
   }
 
+  void close_session(const std::string& id) {
+    proto::Message message;
+    message.mutable_close_session()->set_session_id(id);
+    send(message);
+  }
+
   // Sends a packet by the relay, over the session it was told of last.
   void relay(const base::Bytes& packet) {
     wire::RelayHeader header;
@@ -221,6 +227,14 @@ class Bench : public ::testing::Test {
   }
   Client& joined(const CredentialsPtr& credentials) {
     Client& client = join(credentials);
+    EXPECT_TRUE(run_until([&] { return client.up(); }));
+    return client;
+  }
+  // The same run of a node whose uplink was lost, by another one.
+  Client& joined_again(const CredentialsPtr& credentials, const Client& lost) {
+    Client& client = join(credentials, false);
+    client.incarnation = lost.incarnation;
+    client.enrols = true;
     EXPECT_TRUE(run_until([&] { return client.up(); }));
     return client;
   }

@@ -12,7 +12,16 @@ using Kind = proto::Message;
 
 std::string session_id(std::uint8_t n) { return std::string(15, 'x') + static_cast<char>(n); }
 
-class BrokerTest : public Bench {};
+class BrokerTest : public Bench {
+ protected:
+  // The id of the session that the Agent has asked for and got, its first one.
+  std::string opened(Client& agent, const std::string& service) {
+    agent.open(service);
+    EXPECT_TRUE(run_until([&] { return agent.count(Kind::kSessionReady) == 1; }));
+    const auto ready = agent.of(Kind::kSessionReady);
+    return ready.empty() ? std::string() : ready.at(0).session_ready().session_id();
+  }
+};
 
 TEST_F(BrokerTest, IntroducesAnAgentToAConnector) {
   Client& home = joined(connector());
@@ -73,8 +82,7 @@ TEST_F(BrokerTest, SessionsOfAnAgentAreBounded) {
   home.offer({"web"});
   away.offer({"mail"});
   run(300ms);
-  alice.open("web");
-  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
+  ASSERT_FALSE(opened(alice, "web").empty());
   alice.open("mail");
   ASSERT_TRUE(run_until([&] { return alice.session_refused().has_value(); }));
   EXPECT_EQ(alice.session_refused(), proto::REASON_QUOTA);
@@ -143,16 +151,13 @@ TEST_F(BrokerTest, AClaimThatPolicyDeniesIsAnswered) {
   Client& alice = joined(agent());
   home.offer({"web"});
   run(300ms);
-  alice.open("web");
-  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
-  const std::string id = alice.of(Kind::kSessionReady).at(0).session_ready().session_id();
+  const std::string id = opened(alice, "web");
+  ASSERT_FALSE(id.empty());
   alice.connection->close(0, "lost", now);
   run(50ms);
   engine->reload(relay(), std::make_shared<const policy::Policy>(), now);
-  Client& again = join(agent(), false);
-  again.incarnation = alice.incarnation;
-  again.enrols = true;
-  ASSERT_TRUE(run_until([&] { return again.up(); }));
+  Client& again = joined_again(agent(), alice);
+  ASSERT_TRUE(again.up());
   again.claim(id, home);
   EXPECT_TRUE(run_until([&] { return again.session_refused().has_value(); }, 200ms));
   EXPECT_EQ(again.session_refused(), proto::REASON_DENIED);
@@ -165,15 +170,12 @@ TEST_F(BrokerTest, ForeignSessionsCanNeitherBeClaimedNorClosed) {
   Client& mallory = joined(agent("mallory"));
   home.offer({"web"});
   run(300ms);
-  alice.open("web");
-  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
-  const std::string id = alice.of(Kind::kSessionReady).at(0).session_ready().session_id();
+  const std::string id = opened(alice, "web");
+  ASSERT_FALSE(id.empty());
   mallory.claim(id, home);
   ASSERT_TRUE(run_until([&] { return mallory.session_refused().has_value(); }));
   EXPECT_EQ(mallory.session_refused(), proto::REASON_NOT_OWNER);
-  proto::Message close;
-  close.mutable_close_session()->set_session_id(id);
-  mallory.send(close);
+  mallory.close_session(id);
   run(20ms);
   EXPECT_EQ(engine->broker().session_count(), 1u);
   EXPECT_EQ(engine->broker().counters().not_owner, 2u);
@@ -204,24 +206,19 @@ TEST_F(BrokerTest, OpeningClaimingRefusingAndEndingASessionAreOnRecord) {
   home.offer({"web"});
   away.offer({"mail"});
   run(300ms);
-  alice.open("web");
-  ASSERT_TRUE(run_until([&] { return alice.count(Kind::kSessionReady) == 1; }));
-  const std::string id = alice.of(Kind::kSessionReady).at(0).session_ready().session_id();
+  const std::string id = opened(alice, "web");
+  ASSERT_FALSE(id.empty());
   alice.open("mail");
   ASSERT_TRUE(run_until([&] { return alice.session_refused().has_value(); }));
   alice.connection->close(0, "lost", now);
   run(50ms);
-  Client& again = join(agent(), false);
-  again.incarnation = alice.incarnation;
-  again.enrols = true;
-  ASSERT_TRUE(run_until([&] { return again.up(); }));
+  Client& again = joined_again(agent(), alice);
+  ASSERT_TRUE(again.up());
   again.claim(id, home);
   ASSERT_TRUE(run_until([&] { return again.count(Kind::kSessionReady) == 1; }));
   again.relay(base::Bytes(500, 0x40));
   run(50ms);
-  proto::Message close;
-  close.mutable_close_session()->set_session_id(id);
-  again.send(close);
+  again.close_session(id);
   ASSERT_TRUE(run_until([&] { return engine->broker().session_count() == 0; }));
   EXPECT_EQ(sessions_of(audit), (std::vector<std::string>{
                                     "session allow allow[1] at policy.toml:5; ",
