@@ -29,7 +29,7 @@ bool PathHealth::answered(const wire::stun::TransactionId& transaction, base::Ti
   // way: by some of them the path would look slower than the relay long after that is over. Of
   // checks in a burst nobody can say whether they are late, so one quick answer outweighs slow
   // ones.
-  const bool late = flight.heartbeat && (flight.missed || sample > patience());
+  const bool late = flight.heartbeat && (flight.missed || now > overdue_at(flight));
   if (!proven()) {
     rtt_ = quick_rtt_ = sample;
   } else if (!late) {
