@@ -116,8 +116,14 @@ bool Prober::take_round_request(base::Time now) {
 }
 
 void Prober::schedule_retry(base::Time now) {
-  const std::size_t step = std::min(retries_++, timeouts::retry.size() - 1);
-  round_at_ = now + timeouts::retry[step];
+  round_at_ = now + timeouts::retry.at(std::min(retries_, timeouts::retry.size() - 1));
+  // What this round proves is no longer fresh when a longer rest of a pair ends: it gets a round
+  // then, besides those that find nothing.
+  const base::Time next_retry = round_at_;
+  for (const Pair& pair : pairs_) {
+    if (pair.hold_until > now + timeouts::fresh) round_at_ = std::min(round_at_, pair.hold_until);
+  }
+  if (round_at_ == next_retry) ++retries_;
 }
 
 bool Prober::start_round(base::Time at) {

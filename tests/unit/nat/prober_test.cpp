@@ -68,10 +68,12 @@ class ProberTest : public testing::Test {
     }
     return any;
   }
-  void round() {
-    ASSERT_TRUE(agent.take_round_request(now));
+  void round() { ASSERT_TRUE(round_if_due()); }
+  bool round_if_due() {
+    if (!agent.take_round_request(now)) return false;
     std::ignore = agent.start_round(now);
     if (connector.start_round(now) && confirmed) agent.confirm_round(agent.rounds(), now);
+    return true;
   }
   // The Agent checks from this address, and answers the Connector's check there. False: none came.
   bool prove_to_connector(const base::Address& from, std::uint32_t sequence) {
@@ -484,6 +486,24 @@ TEST_F(ProberTest, ADirectPathThatLosesFarMoreThanTheRelayIsOutdone) {
   round();
   advance(500ms);
   EXPECT_EQ(agent.better(now), 0u) << "it rests";
+}
+
+TEST_F(ProberTest, APathThatHasRestedIsAskedAtOnce) {
+  round();
+  advance(300ms);
+  const PairId pair = agent.better(now);
+  ASSERT_NE(pair, 0u);
+  agent.use(pair, now);
+  agent.rest(pair, now, timeouts::hold_lossy);
+  agent.use(0, now);
+  const base::Time rested = now + timeouts::hold_lossy;
+  while (agent.better(now) == 0 && now < rested + 60s) {
+    round_if_due();
+    advance(100ms);
+  }
+  EXPECT_GE(now, rested);
+  EXPECT_LT(now, rested + 1s);
+  EXPECT_LE(agent.rounds(), 6u) << "the first, those of a retry, and the one for it";
 }
 
 TEST_F(ProberTest, TheObstacleIsNamed) {
