@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "agent/engine.hpp"
+#include "node/flow_record.hpp"
 #include "node/timeouts.hpp"
 
 namespace ztna::agent {
@@ -276,8 +277,8 @@ void Engine::start_on(Flow& flow, Session& session) {
   if (!stream) return end(flow.id, FlowEnd::quota, stream.error().message());
   flow.session = &session;
   flow.waits_on = nullptr;
-  audit_start(flow);
   flow.stream = *stream;
+  audit_start(flow);
   flow.state = State::opening;
   by_stream_[{&session, *stream}] = flow.id;
   unused_since_.erase(&session);
@@ -494,16 +495,11 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text) {
 }
 
 policy::AuditRecord Engine::record_of(const Flow& flow, policy::AuditEvent event) const {
-  policy::AuditRecord record;
+  policy::AuditRecord record =
+      node::flow_record(event, flow.service, flow.protocol, flow.session, flow.stream);
   record.time = wall_.now(now_);
-  record.event = event;
   record.agent = config_.node.credentials->self().name;
-  record.service = flow.service;
-  record.flow = flow.id.value;
-  if (flow.session != nullptr) {
-    record.connector = flow.session->peer()->name;
-    record.session = flow.session->config().id.hex();
-  }
+  if (flow.session != nullptr) record.connector = flow.session->peer()->name;
   return record;
 }
 
@@ -520,12 +516,9 @@ void Engine::audit_end(const Flow& flow, FlowEnd why, const std::string& text) {
   const bool had_session = flow.session != nullptr;
   policy::AuditRecord record =
       record_of(flow, had_session ? policy::AuditEvent::flow_closed : policy::AuditEvent::flow);
-  record.reason = std::string(to_string(why)) + (text.empty() ? "" : ": " + text);
+  node::put_end(record, why, text);
   if (had_session) {
-    record.path = to_string(flow.session->path_kind());
-    record.bytes_to_service = flow.counters.to_backend;
-    record.bytes_to_agent = flow.counters.from_backend;
-    record.duration = now_ - flow.since;
+    node::put_traffic(record, *flow.session, flow.counters, now_ - flow.since);
   } else if (is_verdict(why)) {
     record.allowed = false;
   }

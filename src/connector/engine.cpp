@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <bit>
 
+#include "node/flow_record.hpp"
 #include "node/notice.hpp"
 #include "node/witness.hpp"
 
@@ -50,11 +51,11 @@ void Engine::send_offer(Uplink& uplink) {
 
 void Engine::on_uplink_up(Uplink& uplink) {
   notices_.push_back(node::uplink_up(uplink));
-  for (auto& [name, view] : services_) view.refused.clear();
   send_offer(uplink);
 }
 
 void Engine::on_uplink_down(Uplink& uplink, const std::string& reason) {
+  for (auto& [name, view] : services_) view.refused.erase(uplink.name());
   notices_.push_back(node::uplink_down(uplink, reason));
 }
 
@@ -67,15 +68,30 @@ void Engine::on_uplink_attempt_failed(Uplink& uplink, const std::string& reason)
 
 void Engine::on_uplink_message(Uplink& uplink, const proto::Message& message) {
   if (message.body_case() == proto::Message::kRefused) {
-    const std::string text = message.refused().text().substr(0, 200);
-    for (auto& [name, view] : services_) {
-      if (text.starts_with("service " + name + ":")) view.refused = text;
-    }
-    notices_.push_back(node::refused(uplink, text));
+    notices_.push_back(node::refused(uplink, message.refused().text().substr(0, 200)));
+  } else if (message.body_case() == proto::Message::kOfferState) {
+    on_offer_state(uplink, message.offer_state());
   } else if (message.body_case() == proto::Message::kDrain) {
     notices_.push_back(node::draining(uplink));
   } else if (message.body_case() == proto::Message::kRelayState) {
     notices_.push_back(node::relay_state(uplink));
+  }
+}
+
+void Engine::on_offer_state(const Uplink& uplink, const proto::OfferState& state) {
+  std::map<std::string, std::string> refused;
+  for (const proto::RefusedService& each : state.refused()) {
+    refused.emplace(each.name(), each.reason().substr(0, 200));
+  }
+  for (auto& [name, view] : services_) {
+    const auto found = refused.find(name);
+    if (found == refused.end()) {
+      if (view.refused.erase(uplink.name()) != 0) {
+        notices_.push_back(node::service_taken(uplink, name));
+      }
+    } else if (view.refused.insert_or_assign(uplink.name(), found->second).second) {
+      notices_.push_back(node::refused(uplink, "service " + name + ": " + found->second));
+    }
   }
 }
 
@@ -208,7 +224,7 @@ void Engine::on_flow_opened(Session& session, StreamId stream, const std::string
   const bool full = flows_.size() > config_.max_flows ||
                     static_cast<std::size_t>(of_agent) > config_.max_flows_per_agent;
   flow.allowed = decision.allowed;
-  audit_flow(flow, id, decision);
+  audit_flow(flow, decision);
   FlowEnd why = FlowEnd::finished;
   std::string text;
   if (!decision.allowed) {
@@ -362,32 +378,26 @@ void Engine::end(FlowId id, FlowEnd why, const std::string& text, bool tell_shel
   if (const auto service = services_.find(flow.service); service != services_.end()) {
     if (flow.counted) --service->second.flows;
   }
-  policy::AuditRecord record;
-  record.time = wall_.now(now_);
-  record.event = policy::AuditEvent::flow_closed;
-  record.agent = flow.agent;
-  record.connector = config_.node.credentials->self().name;
-  record.service = flow.service;
-  record.session = flow.session->config().id.hex();
-  record.flow = id.value;
-  record.reason = std::string(to_string(why)) + (text.empty() ? "" : ": " + text);
-  record.path = to_string(flow.session->path_kind());
-  record.bytes_to_service = flow.counters.to_backend;
-  record.bytes_to_agent = flow.counters.from_backend;
-  record.duration = now_ - flow.since;
-  if (flow.allowed) audit_.push_back(std::move(record));
+  if (flow.allowed) {
+    policy::AuditRecord record = record_of(flow, policy::AuditEvent::flow_closed);
+    node::put_end(record, why, text);
+    node::put_traffic(record, *flow.session, flow.counters, now_ - flow.since);
+    audit_.push_back(std::move(record));
+  }
   if (tell_shell) handler_.on_flow_ended(id, why, text);
 }
 
-void Engine::audit_flow(const Flow& flow, FlowId id, const policy::Decision& decision) {
-  policy::AuditRecord record;
+policy::AuditRecord Engine::record_of(const Flow& flow, policy::AuditEvent event) const {
+  policy::AuditRecord record =
+      node::flow_record(event, flow.service, flow.protocol, flow.session, flow.stream);
   record.time = wall_.now(now_);
-  record.event = policy::AuditEvent::flow;
   record.agent = flow.agent;
   record.connector = config_.node.credentials->self().name;
-  record.service = flow.service;
-  record.session = flow.session->config().id.hex();
-  record.flow = id.value;
+  return record;
+}
+
+void Engine::audit_flow(const Flow& flow, const policy::Decision& decision) {
+  policy::AuditRecord record = record_of(flow, policy::AuditEvent::flow);
   record.allowed = decision.allowed;
   record.rule = decision.rule;
   audit_.push_back(std::move(record));

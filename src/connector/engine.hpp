@@ -75,7 +75,7 @@ class Engine final : private node::NodeOwner {
   struct ServiceView {
     ServiceConfig config;
     bool healthy = true;
-    std::string refused;  // by the Intermediate: why
+    std::map<std::string, std::string> refused;  // by which Intermediate, why
     std::uint64_t flows_total = 0;
     std::size_t flows = 0;
   };
@@ -132,11 +132,13 @@ class Engine final : private node::NodeOwner {
   [[nodiscard]] Flow* find(FlowId id);
   [[nodiscard]] FlowId id_of(const session::Session& session, session::StreamId stream) const;
   void send_offer(node::Uplink& uplink);
+  void on_offer_state(const node::Uplink& uplink, const node::proto::OfferState& state);
   void state(session::Session& session, const std::string& nonce);
   void suspend_direct(session::Session& session, const proof::v1::SuspendRequest& request);
   [[nodiscard]] proof::Allowance& allowance_of(const session::Session& session);
   void end(FlowId id, FlowEnd why, const std::string& text, bool tell_shell);
-  void audit_flow(const Flow& flow, FlowId id, const policy::Decision& decision);
+  [[nodiscard]] policy::AuditRecord record_of(const Flow& flow, policy::AuditEvent event) const;
+  void audit_flow(const Flow& flow, const policy::Decision& decision);
 
   EngineConfig config_;
   Handler& handler_;

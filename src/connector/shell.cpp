@@ -275,6 +275,14 @@ std::string nothing_served(const std::vector<Engine::ServiceView>& services) {
   return why;
 }
 
+std::string refusals(const Engine::ServiceView& service) {
+  std::string text;
+  for (const auto& [intermediate, why] : service.refused) {
+    text += (text.empty() ? "" : "; ") + why + " (" + intermediate + ")";
+  }
+  return text;
+}
+
 }  // namespace
 
 daemon::Readiness Shell::ready() const {
@@ -297,7 +305,7 @@ nlohmann::json Shell::status() const {
                         {"protocol", session::to_string(view.config.protocol)},
                         {"backend", view.config.backend.to_string()},
                         {"healthy", view.healthy},
-                        {"refused", view.refused},
+                        {"refused", refusals(view)},
                         {"flows", view.flows},
                         {"flows_total", view.flows_total}});
   }

@@ -12,6 +12,8 @@ constexpr std::size_t max_directory_part = 32 * 1024;
 // What one Agent is told altogether: some 20,000 instances.
 constexpr std::size_t max_directory = 2 << 20;
 constexpr std::size_t size_of_framing = 6;  // tag and length around a nested message
+// Of one refused service: all that a Connector may offer fit in one message.
+constexpr std::size_t max_reason = 128;
 
 // In records and answers.
 constexpr std::string_view no_longer_allowed = "policy no longer allows it";
@@ -79,30 +81,49 @@ bool Broker::contradicts(const Peer& connector, const directory::Service& servic
 }
 
 void Broker::offer(Peer& connector, const proto::Offer& offer, base::Time now) {
-  std::vector<directory::Service> wanted = well_formed_offer(connector, offer);
-  const bool first = offers_.insert_or_assign(connector.key(), wanted).second;
-  std::erase_if(wanted, [&](const directory::Service& service) {
+  const auto [entry, first] = offers_.try_emplace(connector.key());
+  entry->second.services = well_formed_offer(connector, offer);
+  const bool news = decide_offer(connector, entry->second);
+  if (first) resume(connector, now);
+  if (news) host_.directory_changed();
+}
+
+bool Broker::decide_offer(Peer& connector, Offered& offered) {
+  std::vector<directory::Service> passed;
+  std::map<std::string, std::string> refused;
+  const auto& known = directory_.offered_by(connector.key());
+  for (const directory::Service& service : offered.services) {
     policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);
     if (decision.allowed && contradicts(connector, service)) {
       decision = {false, "another connector offers it with the other protocol"};
     }
-    const auto& known = directory_.offered_by(connector.key());
-    const bool news = std::ranges::find(known, service.name) == known.end();
-    if (news || !decision.allowed) {
+    const bool news = decision.allowed ? std::ranges::find(known, service.name) == known.end()
+                                       : !offered.refused.contains(service.name);
+    if (news) {
       policy::AuditRecord record = record_of(connector, policy::AuditEvent::offer);
       record.service = service.name;
       record.allowed = decision.allowed;
       record.rule = decision.rule;
       host_.audit(std::move(record));
     }
-    if (decision.allowed) return false;
-    refuse_offer(connector, proto::REASON_DENIED, "service " + service.name + ": " + decision.rule);
-    return true;
-  });
-  const bool news =
-      directory_.offer(connector.key(), connector.uri(), connector.incarnation(), wanted);
-  if (first) resume(connector, now);
-  if (news) host_.directory_changed();
+    if (decision.allowed) {
+      passed.push_back(service);
+    } else {
+      refused.emplace(service.name, decision.rule.substr(0, max_reason));
+    }
+  }
+  if (refused != offered.refused) {
+    proto::Message message;
+    proto::OfferState& state = *message.mutable_offer_state();
+    for (const auto& [name, reason] : refused) {
+      proto::RefusedService& entry = *state.add_refused();
+      entry.set_name(name);
+      entry.set_reason(reason);
+    }
+    connector.send(message);
+    offered.refused = std::move(refused);
+  }
+  return directory_.offer(connector.key(), connector.uri(), connector.incarnation(), passed);
 }
 
 std::vector<proto::Message> Broker::directory_for(const Peer& agent) {
@@ -521,14 +542,8 @@ void Broker::peer_restarted(const Peer& peer, base::Time now) {
 void Broker::peer_silent() { host_.directory_changed(); }
 
 void Broker::reevaluate(base::Time now) {
-  for (const auto& [key, services] : offers_) {
-    Peer* const connector = host_.peer(key);
-    if (connector == nullptr) continue;
-    std::vector<directory::Service> allowed = services;
-    std::erase_if(allowed, [&](const directory::Service& service) {
-      return !host_.policy().may_serve(connector->principal(), service.name).allowed;
-    });
-    directory_.offer(key, connector->uri(), connector->incarnation(), allowed);
+  for (auto& [key, offered] : offers_) {
+    if (Peer* const connector = host_.peer(key)) decide_offer(*connector, offered);
   }
   std::vector<base::SessionId> over;
   for (const auto& [id, session] : sessions_) {

@@ -174,7 +174,15 @@ class Broker {
     friend auto operator<=>(const ClaimKey&, const ClaimKey&) = default;
   };
 
+  struct Offered {  // as last offered, and what became of it
+    std::vector<directory::Service> services;
+    std::map<std::string, std::string> refused;  // service, why
+  };
+
   static void refuse_offer(Peer& connector, proto::Reason reason, const std::string& text);
+  // What of it may be served by today's policy goes to the directory; the Connector is told of the
+  // rest, and both are recorded, when they are news. False: the directory is what it was.
+  bool decide_offer(Peer& connector, Offered& offered);
   // Does another Connector offer it with the other protocol?
   [[nodiscard]] bool contradicts(const Peer& connector, const directory::Service& service) const;
   [[nodiscard]] std::vector<directory::Service> well_formed_offer(Peer& connector,
@@ -225,7 +233,7 @@ class Broker {
   base::Random& random_;
   bool relay_on_ = true;
   directory::Directory directory_;
-  std::unordered_map<PeerKey, std::vector<directory::Service>> offers_;  // as last offered
+  std::unordered_map<PeerKey, Offered> offers_;
   std::unordered_map<base::SessionId, std::unique_ptr<Session>> sessions_;
   std::unordered_set<base::SessionId> halves_;  // those in sessions_ that have one leg or none
   std::map<ClaimKey, Claim> claims_;

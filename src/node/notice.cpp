@@ -39,6 +39,12 @@ Notice refused(const Uplink& uplink, const std::string& text) {
   return {true, "Refused by the Intermediate", {{"intermediate", uplink.name()}, {"reason", text}}};
 }
 
+Notice service_taken(const Uplink& uplink, const std::string& service) {
+  return {false,
+          "No longer refused by the Intermediate",
+          {{"intermediate", uplink.name()}, {"service", service}}};
+}
+
 Notice draining(const Uplink& uplink) {
   return {false, "The Intermediate is going away", {{"intermediate", uplink.name()}}};
 }

@@ -20,6 +20,7 @@ struct Notice {
 [[nodiscard]] Notice uplink_down(const Uplink& uplink, const std::string& reason);
 [[nodiscard]] Notice uplink_attempt_failed(const Uplink& uplink, const std::string& reason);
 [[nodiscard]] Notice refused(const Uplink& uplink, const std::string& text);
+[[nodiscard]] Notice service_taken(const Uplink& uplink, const std::string& service);
 [[nodiscard]] Notice draining(const Uplink& uplink);
 [[nodiscard]] Notice relay_state(const Uplink& uplink);
 // "Path selected: RELAY (peer: <intermediate>)", or that there is none for now.

@@ -49,6 +49,7 @@ std::string to_json_line(const AuditRecord& record) {
   put(line, "agent", record.agent);
   put(line, "connector", record.connector);
   put(line, "service", record.service);
+  put(line, "protocol", record.protocol);
   put(line, "session", record.session);
   put(line, "flow", record.flow);
   if (record.allowed) line["verdict"] = *record.allowed ? "allow" : "deny";

@@ -30,22 +30,23 @@ struct AuditRecord {
   AuditEvent event = AuditEvent::flow;
   std::string agent, connector;  // names
   std::string service;
-  std::string session;                // id, hexadecimal
-  std::optional<std::uint64_t> flow;  // number within the Connector's process
-  std::optional<bool> allowed;        // the verdict
-  std::string rule;                   // Decision::rule
-  std::string reason;                 // why it ended or was refused
-  std::string path;                   // "RELAY" or "DIRECT": at the end, or the one suspended
-  std::string address;                // the peer's, as seen
+  std::string protocol;              // of a flow: "tcp", "udp"; "ping", "echo": no backend is asked
+  std::string session;               // id, hexadecimal
+  std::optional<std::int64_t> flow;  // its stream in the session, at both ends the same
+  std::optional<bool> allowed;       // the verdict
+  std::string rule;                  // Decision::rule
+  std::string reason;                // why it ended or was refused
+  std::string path;                  // "RELAY" or "DIRECT": at the end, or the one suspended
+  std::string address;               // the peer's, as seen
   std::optional<std::uint64_t> bytes_to_service, bytes_to_agent;
   std::optional<std::uint64_t> bytes_relayed;  // both ways, in packets of the session
   std::optional<base::Duration> duration;      // logged in milliseconds
 };
 
 // A JSON object on one line, no newline at its end. Keys: time (RFC 3339, UTC, milliseconds),
-// event, agent, connector, service, session, flow, verdict ("allow" or "deny"), rule, reason, path,
-// address, bytes_to_service, bytes_to_agent, bytes_relayed, duration_ms. Octets that are not UTF-8
-// are replaced.
+// event, agent, connector, service, protocol, session, flow, verdict ("allow" or "deny"), rule,
+// reason, path, address, bytes_to_service, bytes_to_agent, bytes_relayed, duration_ms. Octets that
+// are not UTF-8 are replaced.
 [[nodiscard]] std::string to_json_line(const AuditRecord& record);
 
 }  // namespace ztna::policy

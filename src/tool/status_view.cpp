@@ -207,9 +207,8 @@ std::string connector_sections(const Json& status) {
   Rows rows;
   for (const Json& service : list(status, "services")) {
     std::string state = flag(service, "healthy") ? "healthy" : "UNHEALTHY";
-    if (const std::string refused = text(service, "refused", ""); !refused.empty()) {
-      if (refused != "false") state += ", refused: " + refused;
-    }
+    const std::string refused = text(service, "refused", "");
+    if (!refused.empty()) state += ", refused: " + refused;
     rows.push_back({text(service, "name"), text(service, "protocol"), text(service, "backend"),
                     state, text(service, "flows"), text(service, "flows_total")});
   }

@@ -37,7 +37,8 @@ def test_json_is_one_object_a_line(local):
 def test_the_policy_decides_and_the_backend_is_not_asked(local):
     assert ping(local, "web", "--count", "1").returncode == 0
     audit = local.home.audit()
-    assert [r["service"] for r in audit if r.get("event") == "flow"] == ["web"]
+    flows = [r for r in audit if r.get("event") == "flow"]
+    assert [(r["service"], r["protocol"]) for r in flows] == [("web", "ping")]
     services = {s["name"]: s for s in local.home.status()["services"]}
     assert services["web"]["flows_total"] == 0, services  # what reached the backend
     assert local.alice.status()["failures"] == []

@@ -176,6 +176,8 @@ def test_audit_lines(world, echo_server):
     assert (seen["bytes_to_service"], seen["bytes_to_agent"]) == (1000, 1000)
     (own,) = lines(agent, "flow")
     assert (own["verdict"], own["rule"]) == ("allow", "the Connector's certificate")
+    assert [r["flow"] for r in (own, seen)] == [flow["flow"]] * 2, "one flow, by one number at both ends"
+    assert {r["protocol"] for r in (own, seen, flow, closed[0])} == {"tcp"}
 
     (session,) = lines(intermediate, "session")
     assert (session["agent"], session["connector"], session["service"]) == ("alice", "home", "web")
@@ -211,6 +213,33 @@ def test_offer_that_the_certificate_does_not_name_is_refused(world, echo_server)
     connector.wait_log("certificate does not name web")
     assert reset_at(forward_port(agent, "web")) is not None
     assert failures(agent, "web")[-1]["reason"] == "unknown_service"
+
+
+def test_a_new_policy_at_the_intermediate_decides_standing_offers(world, echo_server):
+    """... and the Connector's status says what became of them, as long as it is so."""
+    world.policy(serve('"other"', '"web"'))
+    intermediate = world.intermediate()
+    world.policy(serve('"web"', '"web"'))
+    connector = world.connector("home", {"web": f"tcp://127.0.0.1:{echo_server.port}"})
+    agent = world.agent("alice", *forward("web"))
+
+    def refused(status):
+        return status["services"][0]["refused"]
+
+    host, port = world.intermediates[0]
+    connector.wait_status(lambda s: refused(s).endswith(f"({host}:{port})"), "who refuses it")
+    intermediate.signal(signal.SIGHUP)
+    connector.wait_status(lambda s: refused(s) == "", "no refusal")
+    connector.wait_log("No longer refused by the Intermediate")
+    wait_service(agent, "web")
+    with connect(forward_port(agent, "web")) as web:
+        exchange(web)
+    world.policy(serve('"other"', '"web"'))
+    intermediate.signal(signal.SIGHUP)
+    agent.wait_status(lambda s: s["services"] == [], "no service is visible")
+    connector.wait_status(refused, "a refusal")
+    verdicts = [e["verdict"] for e in intermediate.audit() if e["event"] == "offer"]
+    assert verdicts == ["deny", "allow", "deny"]
 
 
 def test_agent_itself_checks_the_certificate_for_the_service(world, echo_server):

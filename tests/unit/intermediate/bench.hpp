@@ -137,6 +137,14 @@ class Client final : public quic::Handler {
     return found;
   }
   [[nodiscard]] std::size_t count(proto::Message::BodyCase kind) const { return of(kind).size(); }
+  // As last told.
+  [[nodiscard]] std::vector<std::string> refused_services() const {
+    std::vector<std::string> names;
+    const auto told = of(proto::Message::kOfferState);
+    if (told.empty()) return names;
+    for (const auto& each : told.back().offer_state().refused()) names.push_back(each.name());
+    return names;
+  }
   // The reason of the last SessionRefused, if any.
   [[nodiscard]] std::optional<proto::Reason> session_refused() const {
     const auto all = of(proto::Message::kSessionRefused);

@@ -326,7 +326,7 @@ TEST_F(BrokerTest, AnOfferThatContradictsTheStandingOneIsRefused) {
   run(300ms);
   away.offer({"web", "quake"}, true);
   run(300ms);
-  EXPECT_EQ(away.count(Kind::kRefused), 1u);
+  EXPECT_EQ(away.refused_services(), std::vector<std::string>{"web"});
   const auto latest = alice.of(Kind::kDirectory).back().directory();
   ASSERT_EQ(latest.services_size(), 2);
   EXPECT_EQ(latest.services(1).name(), "web");
@@ -337,6 +337,41 @@ TEST_F(BrokerTest, AnOfferThatContradictsTheStandingOneIsRefused) {
   run(300ms);
   EXPECT_EQ(alice.of(Kind::kDirectory).back().directory().services(1).protocol(),
             proto::PROTOCOL_UDP);
+}
+
+TEST_F(BrokerTest, ANewPolicyDecidesStandingOffersAnew) {
+  Client& home = joined(connector());
+  Client& alice = joined(agent());
+  const auto seen = [&] { return alice.of(Kind::kDirectory).back().directory().services_size(); };
+  home.offer({"web"});
+  run(300ms);
+  EXPECT_EQ(home.count(Kind::kOfferState), 0u) << "all is passed on";
+  EXPECT_EQ(seen(), 1);
+  const auto before = config.policy;
+  engine->reload(relay(), std::make_shared<const policy::Policy>(), now);
+  run(300ms);
+  EXPECT_EQ(home.refused_services(), std::vector<std::string>{"web"});
+  EXPECT_EQ(seen(), 0);
+  home.offer({"web"});
+  run(300ms);
+  EXPECT_EQ(home.count(Kind::kOfferState), 1u) << "no news";
+  engine->reload(relay(), before, now);
+  run(300ms);
+  EXPECT_EQ(home.refused_services(), std::vector<std::string>{});
+  EXPECT_EQ(seen(), 1);
+}
+
+// What was refused for its protocol stays so when policies change.
+TEST_F(BrokerTest, ANewPolicyDoesNotLetAContradictionIn) {
+  Client& home = joined(connector("home"));
+  Client& away = joined(connector("away"));
+  home.offer({"web"});
+  run(300ms);
+  away.offer({"web"}, true);
+  run(300ms);
+  engine->reload(relay(), config.policy, now);
+  run(300ms);
+  EXPECT_EQ(engine->broker().directory().instances("web").size(), 1u);
 }
 
 TEST_F(BrokerTest, NodesAreToldWhetherTheRelayCarriesFlows) {

@@ -14,6 +14,7 @@ TEST(Audit, WritesWhatIsThereInOrder) {
   record.agent = "alice";
   record.connector = "home-1";
   record.service = "web";
+  record.protocol = "tcp";
   record.flow = 4;
   record.allowed = true;
   record.rule = "allow[1] at policy.toml:5";
@@ -24,7 +25,7 @@ TEST(Audit, WritesWhatIsThereInOrder) {
   record.duration = std::chrono::microseconds(1500);
   EXPECT_EQ(to_json_line(record),
             R"({"time":"2025-12-31T23:59:59.007Z","event":"flow_closed","agent":"alice",)"
-            R"("connector":"home-1","service":"web","flow":4,"verdict":"allow",)"
+            R"("connector":"home-1","service":"web","protocol":"tcp","flow":4,"verdict":"allow",)"
             R"("rule":"allow[1] at policy.toml:5","path":"RELAY","bytes_to_service":78,)"
             R"("bytes_to_agent":18446744073709551615,"bytes_relayed":90,"duration_ms":1.5})");
 }
