@@ -4,7 +4,9 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <system_error>
 
 #include "base/rfc3339.hpp"
 #include "daemon/audit_log.hpp"
@@ -211,9 +213,16 @@ std::string Frame::Impl::status_text() const {
   root["phase"] = to_string(phase);
   root["ready"] = now.ready;
   if (!now.ready) root["not_ready_reason"] = now.reason;
-  root["certificate"]["file"] = options.common.identity.certificate;
+  // Absolute: who asks may be elsewhere.
+  const auto place = [](const std::string& file) {
+    std::error_code error;
+    const auto absolute = std::filesystem::absolute(file, error);
+    return error ? file : absolute.lexically_normal().string();
+  };
+  root["certificate"]["file"] = place(options.common.identity.certificate);
   root["certificate"]["not_after"] = base::rfc3339(self.not_after);
   root["certificate"]["days_left"] = days_left(self.not_after, io::Loop::wall_now());
+  if (!options.policy_file.empty()) root["policy"]["file"] = place(options.policy_file);
   if (doors.health_address()) root["health"] = doors.health_address()->to_string();
   if (callbacks.status) {
     const nlohmann::json more = callbacks.status();

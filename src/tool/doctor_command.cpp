@@ -36,7 +36,7 @@ base::Status run(DoctorOptions& options, Context& context) {
   return {};
 }
 
-constexpr const char* footer =
+constexpr const char* doctor_footer =
     "Looks, changes nothing, and ends within 10 s. It reads what the daemons read: variables such "
     "as\n"
     "INTERMEDIATE_HOST, INTERMEDIATE_PORT, SERVICE_ID, CERT_DIR and ZTNA_*, from the file and "
@@ -97,7 +97,7 @@ void add_doctor_command(CLI::App& root, Context& context) {
                    "not asked")
       ->type_name("SOCKET|off");
   command->add_flag("--json", options->json, "for programs: [{check, status, text, todo}]");
-  command->footer(footer);
+  command->footer(doctor_footer);
   command->callback([options, &context] {
     const auto done = run(*options, context);
     if (done) return;

@@ -27,7 +27,6 @@ struct ConfigFacts {
   std::vector<std::string> warnings;
   std::vector<base::HostPort> intermediates;
   config::IdentityFiles identity;
-  std::string policy;                 // empty: none is named, or found beside the certificate
   std::vector<std::string> services;  // that are named: to be served, or to be reached
   bool from_daemon = false;           // nobody names Intermediates or certificates but the daemon
 };

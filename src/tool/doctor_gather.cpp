@@ -217,6 +217,19 @@ class Gathering {
                          beside(certificate, "ca-cert.pem")};
       filled("--cert-dir");
     }
+    const auto named = [&](const char* name) { return !inputs_.environment[name].empty(); };
+    if (facts_.role == Role::intermediate && !named("ZTNA_LISTEN") && !named("ZTNA_CONFIG")) {
+      told_.listeners.clear();
+      for (const Json& each : list(*status, "listen")) {
+        const auto address = base::Address::parse(each.is_string() ? each.get<std::string>() : "");
+        if (address) told_.listeners.push_back({"--listen", *address, true, false});
+      }
+    }
+    const std::string policy = text(member(*status, "policy"), "file", "");
+    if (told_.policy.empty() && !policy.empty()) {
+      told_.policy = policy;
+      filled("--policy");
+    }
   }
 
   void read_identity() {

@@ -121,6 +121,7 @@ def test_all_is_well_with_the_environment_that_the_daemons_have(world, net):
     for role, host in hosts.items():
         findings = doctor(world, "--env", env_file(world, **values[role]), prefix=host.prefix, code=0)
         assert not_well(findings) == [], role
+        assert not_well(doctor(world, "--role", role, prefix=host.prefix, code=0)) == [], "as it runs"
         assert the(findings, "config")["text"].startswith(f"{role} (as its certificate says)")
         assert f"{role} " in the(findings, "daemon")["text"]
         assert "and ready" in the(findings, "daemon")["text"]
