@@ -11,6 +11,9 @@ target_compile_options(ztna_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Wold-style-cast -Woverloaded-virtual
   # GCC 12 sees overlaps in optimised std::string code that are not there (GCC bug 105651).
   $<$<AND:$<CXX_COMPILER_ID:GNU>,$<VERSION_LESS:$<CXX_COMPILER_VERSION>,13>>:-Wno-restrict>
+  # Where several files are compiled as one, each looks like a header to GCC, and the names of one
+  # like globals to the next.
+  "$<$<AND:$<CXX_COMPILER_ID:GNU>,$<BOOL:${CMAKE_UNITY_BUILD}>>:-Wno-subobject-linkage;-Wno-shadow;-Wshadow=local>"
   $<$<BOOL:${ZTNA_WERROR}>:-Werror>)
 if(ZTNA_SANITIZE)
   target_compile_options(ztna_options INTERFACE

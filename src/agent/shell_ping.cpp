@@ -2,17 +2,10 @@
 
 #include <nlohmann/json.hpp>
 
+#include "io/json_response.hpp"
 #include "io/loop.hpp"
 
 namespace ztna::agent {
-namespace {
-
-void send(const io::HttpReply& reply, const nlohmann::json& json) {
-  reply.send({200, "application/json",
-              json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"});
-}
-
-}  // namespace
 
 void Pings::ask(const io::HttpRequest& request, const io::HttpReply& reply) {
   const std::string service(request.param("service"));
@@ -45,7 +38,7 @@ void Pings::on_flow_accepted(FlowId id) {
     json["via"] = session::to_string(session->path_kind());
     json["peer"] = pair != nullptr ? pair->remote.to_string() : session->relay_name();
   }
-  send(question.reply, json);
+  question.reply.send(io::json_response(json));
 }
 
 // A Connector has nothing to say here.
@@ -54,8 +47,8 @@ void Pings::on_flow_data(FlowId id, base::BytesView data) { flows_.flow_consume(
 void Pings::on_flow_ended(FlowId id, FlowEnd end, const std::string& text) {
   const auto found = questions_.find(id);
   if (found == questions_.end()) return;
-  send(found->second.reply,
-       {{"service", found->second.service}, {"error", session::to_string(end)}, {"text", text}});
+  found->second.reply.send(io::json_response(nlohmann::json{
+      {"service", found->second.service}, {"error", session::to_string(end)}, {"text", text}}));
   questions_.erase(found);
 }
 

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "io/json_response.hpp"
+
 namespace ztna::agent {
 namespace {
 
@@ -13,10 +15,7 @@ using session::PathKind;
 // Either of the other two may be far away; neither thinks for long.
 constexpr base::Duration patience = std::chrono::seconds(5);
 
-void send(const io::HttpReply& reply, const Json& json) {
-  reply.send(
-      {200, "application/json", json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"});
-}
+void send(const io::HttpReply& reply, const Json& json) { reply.send(io::json_response(json)); }
 
 void refuse(const io::HttpReply& reply, const std::string& why) {
   reply.send({400, "text/plain; charset=utf-8", why + "\n"});

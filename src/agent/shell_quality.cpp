@@ -4,6 +4,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "io/json_response.hpp"
+
 namespace ztna::agent {
 namespace {
 
@@ -135,8 +137,7 @@ void QualityProbes::answer(At round, std::optional<FlowEnd> end, const std::stri
   }
   const io::HttpReply reply = std::move(round->reply);
   rounds_.erase(round);
-  reply.send(
-      {200, "application/json", json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"});
+  reply.send(io::json_response(json));
 }
 
 }  // namespace ztna::agent

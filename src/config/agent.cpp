@@ -4,7 +4,7 @@
 namespace ztna::config {
 namespace {
 
-const Program program{
+const Program agent_program{
     "ztna-agent", "brings private services to this machine.",
     "  ztna-agent --intermediate relay.example.org --cert-dir ~/.config/ztna \\\n"
     "             --forward tcp://127.0.0.1:8080=web --forward udp://127.0.0.1:27960=quake\n"
@@ -42,21 +42,21 @@ void add_paths(Table& table, AgentOptions& options) {
       "lost. The relay still introduces the two ends.");
 }
 
-struct Rows {
+struct AgentRows {
   AgentOptions options;
   std::string directory;
   Table table;  // writes into the above
 
-  Rows() {
+  AgentRows() {
     add_intermediates(table, options.intermediates);
     add_access(table, options);
     add_identity(table, directory, options.common.identity, true);
     add_paths(table, options);
     add_operations(table, options.common);
   }
-  Rows(const Rows&) = delete;
-  Rows& operator=(const Rows&) = delete;
-  ~Rows() = default;
+  AgentRows(const AgentRows&) = delete;
+  AgentRows& operator=(const AgentRows&) = delete;
+  ~AgentRows() = default;
 };
 
 }  // namespace
@@ -64,8 +64,8 @@ struct Rows {
 AgentOptions::AgentOptions() { common.health = base::Address::v4({127, 0, 0, 1}, 9092); }
 
 base::Result<Parsed<AgentOptions>> parse_agent(const Inputs& inputs, std::string_view version) {
-  Rows rows;
-  auto merged = merge(rows.table, program, inputs, version);
+  AgentRows rows;
+  auto merged = merge(rows.table, agent_program, inputs, version);
   if (!merged) return tl::unexpected(printable(merged.error()));
   if (merged->print) return printed<AgentOptions>(*merged->print);
   auto gaps = resolve({"agent", inputs, rows.directory, rows.options.common, nullptr}, *merged);
@@ -74,6 +74,6 @@ base::Result<Parsed<AgentOptions>> parse_agent(const Inputs& inputs, std::string
                 std::move(notes));
 }
 
-std::vector<std::string> agent_variables() { return variables_of(Rows().table); }
+std::vector<std::string> agent_variables() { return variables_of(AgentRows().table); }
 
 }  // namespace ztna::config

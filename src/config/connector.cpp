@@ -4,7 +4,7 @@
 namespace ztna::config {
 namespace {
 
-const Program program{
+const Program connector_program{
     "app-connector", "offers private services to the Agents that the policy allows.",
     "  app-connector --intermediate relay.example.org --cert-dir /etc/ztna/connector \\\n"
     "                --service web=tcp://127.0.0.1:8080 --service quake=udp://127.0.0.1:27960\n"
@@ -83,13 +83,13 @@ base::Status add_single_service(const SingleService& single, ConnectorOptions& o
   return {};
 }
 
-struct Rows {
+struct ConnectorRows {
   ConnectorOptions options;
   std::string directory;
   SingleService single;
   Table table;  // writes into the above
 
-  Rows() {
+  ConnectorRows() {
     add_intermediates(table, options.intermediates);
     add_services(table, options, single);
     add_identity(table, directory, options.common.identity, true);
@@ -97,9 +97,9 @@ struct Rows {
     add_paths(table, options);
     add_operations(table, options.common);
   }
-  Rows(const Rows&) = delete;
-  Rows& operator=(const Rows&) = delete;
-  ~Rows() = default;
+  ConnectorRows(const ConnectorRows&) = delete;
+  ConnectorRows& operator=(const ConnectorRows&) = delete;
+  ~ConnectorRows() = default;
 };
 
 }  // namespace
@@ -108,9 +108,9 @@ ConnectorOptions::ConnectorOptions() { common.health = base::Address::v4({127, 0
 
 base::Result<Parsed<ConnectorOptions>> parse_connector(const Inputs& inputs,
                                                        std::string_view version) {
-  Rows rows;
+  ConnectorRows rows;
   ConnectorOptions& options = rows.options;
-  auto merged = merge(rows.table, program, inputs, version);
+  auto merged = merge(rows.table, connector_program, inputs, version);
   if (!merged) return tl::unexpected(printable(merged.error()));
   if (merged->print) return printed<ConnectorOptions>(*merged->print);
   const auto single = add_single_service(rows.single, options, *merged);
@@ -120,6 +120,6 @@ base::Result<Parsed<ConnectorOptions>> parse_connector(const Inputs& inputs,
   return finish(rows.table, inputs, std::move(*merged), std::move(gaps), std::move(options), {});
 }
 
-std::vector<std::string> connector_variables() { return variables_of(Rows().table); }
+std::vector<std::string> connector_variables() { return variables_of(ConnectorRows().table); }
 
 }  // namespace ztna::config

@@ -14,12 +14,6 @@ std::string place(std::string_view variable) {
   return "environment variable " + std::string(variable);
 }
 
-std::string_view trimmed(std::string_view text) {
-  const auto first = text.find_first_not_of(" \t");
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(" \t") - first + 1);
-}
-
 // Null when the variable is not set or empty: orchestrators set empty ones for "nothing".
 const std::string* value_of(const Environment& environment, std::string_view name) {
   const auto found = environment.find(name);

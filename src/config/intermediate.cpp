@@ -4,7 +4,7 @@
 namespace ztna::config {
 namespace {
 
-const Program program{
+const Program intermediate_program{
     "intermediate-server", "introduces Agents and Connectors to each other and relays for them.",
     "  intermediate-server --cert-dir /etc/ztna/intermediate --policy /etc/ztna/policy.toml\n"
     "  intermediate-server --cert-dir certs --policy policy.toml --listen 0.0.0.0:4433 "
@@ -41,20 +41,20 @@ void add_rows(Table& table, IntermediateOptions& options) {
                               "address first (QUIC Retry); 0 asks always.");
 }
 
-struct Rows {
+struct IntermediateRows {
   IntermediateOptions options;
   std::string directory;
   Table table;  // writes into the above
 
-  Rows() {
+  IntermediateRows() {
     add_rows(table, options);
     add_identity(table, directory, options.common.identity, false);
     add_policy(table, options.policy);
     add_operations(table, options.common);
   }
-  Rows(const Rows&) = delete;
-  Rows& operator=(const Rows&) = delete;
-  ~Rows() = default;
+  IntermediateRows(const IntermediateRows&) = delete;
+  IntermediateRows& operator=(const IntermediateRows&) = delete;
+  ~IntermediateRows() = default;
 };
 
 }  // namespace
@@ -66,9 +66,9 @@ IntermediateOptions::IntermediateOptions() {
 
 base::Result<Parsed<IntermediateOptions>> parse_intermediate(const Inputs& inputs,
                                                              std::string_view version) {
-  Rows rows;
+  IntermediateRows rows;
   IntermediateOptions& options = rows.options;
-  auto merged = merge(rows.table, program, inputs, version);
+  auto merged = merge(rows.table, intermediate_program, inputs, version);
   if (!merged) return tl::unexpected(printable(merged.error()));
   if (merged->print) return printed<IntermediateOptions>(*merged->print);
   auto gaps =
@@ -76,6 +76,6 @@ base::Result<Parsed<IntermediateOptions>> parse_intermediate(const Inputs& input
   return finish(rows.table, inputs, std::move(*merged), std::move(gaps), std::move(options), {});
 }
 
-std::vector<std::string> intermediate_variables() { return variables_of(Rows().table); }
+std::vector<std::string> intermediate_variables() { return variables_of(IntermediateRows().table); }
 
 }  // namespace ztna::config

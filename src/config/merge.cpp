@@ -5,8 +5,8 @@
 namespace ztna::config {
 namespace {
 
-base::Result<Values> read_file(const Table& table, const Inputs& inputs, const std::string& path,
-                               const std::string& where) {
+base::Result<Values> read_values(const Table& table, const Inputs& inputs, const std::string& path,
+                                 const std::string& where) {
   if (path.empty()) return Values{};
   const auto text = inputs.read_file(path);
   if (!text) {
@@ -91,7 +91,7 @@ base::Result<Merged> merge(const Table& table, const Program& program, const Inp
     merged.config_file = variable->second;
     file_where = "environment variable ZTNA_CONFIG";
   }
-  auto file = read_file(table, inputs, merged.config_file, file_where);
+  auto file = read_values(table, inputs, merged.config_file, file_where);
   if (!file) return tl::unexpected(file.error());
   auto environment = read_environment(table, inputs.environment, merged.warnings);
   if (!environment) return tl::unexpected(environment.error());

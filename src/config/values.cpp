@@ -99,6 +99,13 @@ std::string in_quotes(std::string_view text) {
   return "\"" + std::string(text.substr(0, longest_quote)) + (cut ? "…\"" : "\"");
 }
 
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view blanks = " \t\r";
+  const auto first = text.find_first_not_of(blanks);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
 std::string one_line(std::string_view text) {
   std::string out;
   for (const char c : text) {

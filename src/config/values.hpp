@@ -16,6 +16,8 @@ namespace ztna::config {
 
 // The text in double quotes, a long tail cut.
 [[nodiscard]] std::string in_quotes(std::string_view text);
+// Without blanks at both ends: spaces, tabs, carriage returns.
+[[nodiscard]] std::string_view trimmed(std::string_view text);
 // With control characters escaped: what a user typed cannot break the line that quotes it.
 [[nodiscard]] std::string one_line(std::string_view text);
 

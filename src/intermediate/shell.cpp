@@ -4,6 +4,7 @@
 
 #include "intermediate/shell_report.hpp"
 #include "io/interfaces.hpp"
+#include "io/json_response.hpp"
 #include "io/system_random.hpp"
 #include "logging/logging.hpp"
 
@@ -144,8 +145,7 @@ void Shell::drain_further() {
 
 void Shell::add_routes() {
   const auto answer = [this] {
-    return io::HttpResponse{200, "application/json",
-                            nlohmann::json{{"on", engine_->relay_on()}}.dump() + "\n"};
+    return io::json_response(nlohmann::json{{"on", engine_->relay_on()}});
   };
   frame_.route("GET", "/v1/relay", [answer](const io::HttpRequest&) { return answer(); });
   frame_.route("POST", "/v1/relay", [this, answer](const io::HttpRequest& request) {

@@ -8,10 +8,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view format = "ztna-proof/1";
+constexpr std::string_view report_format = "ztna-proof/1";
 constexpr std::size_t nonce_octets = 16;  // of signatures
 
-base::Error malformed(const std::string& what) {
+base::Error not_a_report(const std::string& what) {
   return {base::ErrorCode::invalid_argument, "not a report of ztna prove: " + what, {}, {}};
 }
 
@@ -85,7 +85,7 @@ std::string to_json(const Report& report, const std::string& verdict) {
                          {"connector", to_json(s.connector)},
                          {"intermediate", to_json(s.intermediate)}});
   }
-  const Json json = {{"format", format},
+  const Json json = {{"format", report_format},
                      {"service", report.service},
                      {"nonce", report.nonce},
                      {"packets", report.packets},
@@ -97,22 +97,24 @@ std::string to_json(const Report& report, const std::string& verdict) {
 
 base::Result<Report> parse_report(std::string_view text) {
   const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object() || json.value("format", Json()) != Json(format)) {
-    return tl::unexpected(malformed("expected a JSON object of the format " + std::string(format)));
+  if (!json.is_object() || json.value("format", Json()) != Json(report_format)) {
+    return tl::unexpected(
+        not_a_report("expected a JSON object of the format " + std::string(report_format)));
   }
   Report report;
   try {
     report.service = json.at("service").get<std::string>();
     report.nonce = json.at("nonce").get<std::string>();
     const Json& packets = json.at("packets");
-    if (!packets.is_number_unsigned()) return tl::unexpected(malformed("packets is not a count"));
+    if (!packets.is_number_unsigned())
+      return tl::unexpected(not_a_report("packets is not a count"));
     report.packets = packets.get<std::uint64_t>();
     report.failures = json.at("failures").get<std::vector<std::string>>();
     for (const Json& snapshot : json.at("snapshots")) {
       report.snapshots.push_back(snapshot_of(snapshot));
     }
   } catch (const Json::exception& error) {
-    return tl::unexpected(malformed(error.what()));
+    return tl::unexpected(not_a_report(error.what()));
   }
   return report;
 }
@@ -122,7 +124,7 @@ base::Result<identity::SignedText> parse_signed(std::string_view json) {
   try {
     return signed_of(parsed);
   } catch (const Json::exception& error) {
-    return tl::unexpected(malformed(error.what()));
+    return tl::unexpected(not_a_report(error.what()));
   }
 }
 

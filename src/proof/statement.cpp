@@ -11,10 +11,10 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view format = "ztna-statement/1";
+constexpr std::string_view statement_format = "ztna-statement/1";
 constexpr std::uint64_t max_time_ms = 253'402'300'800'000;  // the year 10000
 
-base::Error malformed(const std::string& what) {
+base::Error not_a_statement(const std::string& what) {
   return {base::ErrorCode::invalid_argument, "not a statement: " + what, {}, {}};
 }
 
@@ -89,11 +89,11 @@ bool is_valid_nonce(std::string_view nonce) {
 }
 
 std::string prefix(identity::Role role) {
-  return std::string(format) + " " + std::string(identity::to_string(role));
+  return std::string(statement_format) + " " + std::string(identity::to_string(role));
 }
 
 std::string to_text(const Statement& s) {
-  Json json = {{"format", format},
+  Json json = {{"format", statement_format},
                {"role", identity::to_string(s.role)},
                {"node", s.node},
                {"nonce", s.nonce},
@@ -109,21 +109,22 @@ std::string to_text(const Statement& s) {
 
 base::Result<Statement> parse_statement(std::string_view text) {
   const Json json = Json::parse(text, nullptr, false);
-  if (!json.is_object() || json.value("format", Json()) != Json(format)) {
-    return tl::unexpected(malformed("expected a JSON object of the format " + std::string(format)));
+  if (!json.is_object() || json.value("format", Json()) != Json(statement_format)) {
+    return tl::unexpected(
+        not_a_statement("expected a JSON object of the format " + std::string(statement_format)));
   }
   Statement statement;
   try {
     statement = read(json);
     if (!identity::parse_role(json.at("role").get<std::string>())) {
-      return tl::unexpected(malformed("unknown role"));
+      return tl::unexpected(not_a_statement("unknown role"));
     }
   } catch (const Json::exception& error) {
-    return tl::unexpected(malformed(error.what()));
+    return tl::unexpected(not_a_statement(error.what()));
   }
   const bool is_relay = statement.role == identity::Role::intermediate;
   if (statement.end.has_value() == is_relay || statement.relay.has_value() != is_relay) {
-    return tl::unexpected(malformed("it says what its signer cannot know, or too little"));
+    return tl::unexpected(not_a_statement("it says what its signer cannot know, or too little"));
   }
   return statement;
 }

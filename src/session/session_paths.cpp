@@ -22,7 +22,7 @@ namespace {
 namespace timeouts = nat::timeouts;
 
 constexpr std::size_t kept_switches = 16;
-constexpr std::string_view exporter_label = "EXPORTER-ztna-check";
+constexpr std::string_view check_label = "EXPORTER-ztna-check";
 // Out of connection ids, or a migration is still under way: ask again after this.
 constexpr base::Duration blocked_pause = std::chrono::milliseconds(200);
 
@@ -43,8 +43,8 @@ std::string_view to_string(SwitchReason reason) {
 
 void Session::start_prober() {
   if (!config_.direct) return;
-  const auto from_agent = connection_->export_key(exporter_label, base::as_bytes("agent"));
-  const auto from_connector = connection_->export_key(exporter_label, base::as_bytes("connector"));
+  const auto from_agent = connection_->export_key(check_label, base::as_bytes("agent"));
+  const auto from_connector = connection_->export_key(check_label, base::as_bytes("connector"));
   if (!from_agent || !from_connector) return;
   nat::Prober::Config config;
   config.controlling = role_ == Role::agent;

@@ -5,7 +5,7 @@
 namespace ztna::session {
 namespace {
 
-constexpr std::string_view exporter_label = "EXPORTER-ztna-proof";
+constexpr std::string_view proof_label = "EXPORTER-ztna-proof";
 constexpr std::size_t max_frame = 10;  // the length before a message, at most
 
 }  // namespace
@@ -31,7 +31,7 @@ base::Result<proof::EndView> Session::testify(std::string_view nonce, base::Time
   if (state_ != State::ready) {
     return base::fail(base::ErrorCode::unavailable, "the session is not up");
   }
-  const auto binding = connection_->export_key(exporter_label, base::as_bytes(nonce));
+  const auto binding = connection_->export_key(proof_label, base::as_bytes(nonce));
   if (!binding) return tl::unexpected(binding.error());
   const nat::Pair* const pair = direct_pair();
   proof::EndView view;

@@ -6,21 +6,21 @@
 namespace ztna::tool {
 namespace {
 
-volatile std::sig_atomic_t flag = 0;
+volatile std::sig_atomic_t interrupt_seen = 0;
 
 }  // namespace
 
 Interruptible::Interruptible() {
-  flag = 0;
+  interrupt_seen = 0;
   struct sigaction action{};
-  action.sa_handler = [](int) { flag = 1; };
+  action.sa_handler = [](int) { interrupt_seen = 1; };
   action.sa_flags = static_cast<int>(SA_RESETHAND);
   sigaction(SIGINT, &action, &before_);
 }
 
 Interruptible::~Interruptible() { sigaction(SIGINT, &before_, nullptr); }
 
-bool Interruptible::interrupted() { return flag != 0; }
+bool Interruptible::interrupted() { return interrupt_seen != 0; }
 
 void Interruptible::pause(std::chrono::steady_clock::time_point until) {
   using Clock = std::chrono::steady_clock;

@@ -115,7 +115,7 @@ base::Status run(const NetcheckOptions& options, Context& context) {
   return {};
 }
 
-constexpr const char* footer =
+constexpr const char* netcheck_footer =
     "Direct paths need UDP, and two NATs of which one at least lets the other in. This asks an\n"
     "Intermediate, by STUN (RFC 5780), which address it sees of this machine, from several of its\n"
     "addresses and ports, and says what to expect. It needs no certificate and no root, and takes\n"
@@ -165,7 +165,7 @@ void add_netcheck_command(CLI::App& root, Context& context) {
       ->type_name("TEXT");
   command->add_option("--router", options->router, "the router's make and model in the record")
       ->type_name("TEXT");
-  command->footer(footer);
+  command->footer(netcheck_footer);
   command->callback(
       [options, &context] { conclude(context, "ztna netcheck", run(*options, context)); });
 }

@@ -61,7 +61,7 @@ base::Status run(const PingOptions& options, Context& context) {
   return {};
 }
 
-constexpr const char* footer =
+constexpr const char* ping_footer =
     "Each question goes through the Agent's session to a Connector that serves the service, which\n"
     "answers if its policy lets this Agent in; the service itself is not asked. The line says by\n"
     "which path the answer came: RELAY (the Intermediate) or DIRECT (the Connector's address), "
@@ -97,7 +97,7 @@ void add_ping_command(CLI::App& root, Context& context) {
                     "end with the first answer by a direct path");
   command->add_flag("--json", options->json, "for programs: one object a line");
   add_agent_control_option(*command, options->control);
-  command->footer(footer);
+  command->footer(ping_footer);
   command->callback(
       [options, &context] { conclude(context, "ztna ping", run(*options, context)); });
 }

@@ -87,7 +87,7 @@ base::Status run(const ProveOptions& options, Context& context) {
   return verifies ? verify(options, context) : prove(options, context);
 }
 
-constexpr const char* footer =
+constexpr const char* prove_footer =
     "Four tests on the live session with a Connector that serves SERVICE:\n"
     "  1  the direct path is selected at both ends\n"
     "  2  packets go directly: both ends count them, the Intermediate relays none\n"
@@ -123,7 +123,7 @@ void add_prove_command(CLI::App& root, Context& context) {
   command->add_option("--ca", options->ca, "with --verify: the CA whose certificates count (PEM)")
       ->type_name("FILE");
   add_agent_control_option(*command, options->control);
-  command->footer(footer);
+  command->footer(prove_footer);
   command->callback(
       [options, &context] { conclude(context, "ztna prove", run(*options, context)); });
 }

@@ -78,7 +78,7 @@ base::Status run(const QualityOptions& options, Context& context) {
   return measured;
 }
 
-constexpr const char* footer =
+constexpr const char* quality_footer =
     "Datagrams go through the Agent's session to a Connector that serves the service, which sends\n"
     "each back if its policy lets this Agent in; the service itself is not asked. Lost ones are\n"
     "lost: nothing repeats them. Ping is the median round trip, jitter the mean difference of one\n"
@@ -126,7 +126,7 @@ void add_quality_command(CLI::App& root, Context& context) {
                    "exit code 1 where the grade is worse: excellent, good or acceptable")
       ->type_name("GRADE");
   add_agent_control_option(*command, options->control);
-  command->footer(footer);
+  command->footer(quality_footer);
   command->callback(
       [options, &context] { conclude(context, "ztna quality", run(*options, context)); });
 }

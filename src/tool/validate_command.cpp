@@ -37,7 +37,7 @@ base::Status run(ValidateOptions& options, Context& context) {
   return append_section(options.record, "Validation", criteria_record(criteria, name, context.now));
 }
 
-constexpr const char* footer =
+constexpr const char* validate_footer =
     "Start it where an Agent runs, when Intermediate, Connector and services are up. In about a\n"
     "minute it runs `ztna doctor`, `ztna netcheck`, `ztna prove`, a GET / of the service, a "
     "question\n"
@@ -83,7 +83,7 @@ void add_validate_command(CLI::App& root, Context& context) {
       ->type_name("TEXT");
   command->add_flag("--json", options->json, "for programs: {criteria, met, not_met, open}");
   add_agent_control_option(*command, request.control);
-  command->footer(footer);
+  command->footer(validate_footer);
   command->callback([options, &context] {
     const auto done = run(*options, context);
     if (done) return;

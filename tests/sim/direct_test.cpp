@@ -12,8 +12,6 @@ namespace {
 
 using session::PathKind;
 
-const std::vector<std::string> none;
-
 class Direct : public testing::Test {
  protected:
   static bool on_direct(Scene& scene) {

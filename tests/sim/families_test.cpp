@@ -11,8 +11,6 @@ namespace {
 
 using session::PathKind;
 
-const std::vector<std::string> none;
-
 // Most homes: endpoint-independent mapping, address and port-dependent filtering.
 NatBehaviour home(PortAllocation ports) { return {.ports = ports, .lifetime = 30s}; }
 

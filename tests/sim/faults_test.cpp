@@ -6,8 +6,6 @@
 namespace ztna::sim {
 namespace {
 
-const std::vector<std::string> none;
-
 // kill -9 of the Intermediate and a start a second later: nodes hear a stateless reset at their
 // next packet, dial again, and both ends claim their session. The download goes on where it was.
 TEST(Faults, DownloadSurvivesARestartOfTheIntermediate) {

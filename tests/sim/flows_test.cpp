@@ -6,8 +6,6 @@
 namespace ztna::sim {
 namespace {
 
-const std::vector<std::string> none;
-
 std::string why(const Client& client) {
   return client.over() ? std::string(to_string(*client.ended())) + ": " + client.text()
                        : "not over, " + std::to_string(client.received()) + " octets";

@@ -6,7 +6,6 @@
 namespace ztna::sim {
 namespace {
 
-const std::vector<std::string> none;
 const FlowPlan slow_download{
     .service = "source", .size = 4'000'000, .read_pause = 10ms, .read_chunk = 16 * 1024};
 

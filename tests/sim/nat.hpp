@@ -15,6 +15,9 @@ namespace ztna::sim {
 
 // What of the remote endpoint a decision depends on: RFC 4787 §4.1 for mapping, §5 for filtering.
 enum class Dependence : std::uint8_t { endpoint_independent, address, address_and_port };
+inline constexpr auto independent = Dependence::endpoint_independent;
+inline constexpr auto by_address = Dependence::address;
+inline constexpr auto by_port = Dependence::address_and_port;
 
 // RFC 4787 §4.2: which outside port a new mapping gets.
 enum class PortAllocation : std::uint8_t { preserving, sequential, random };

@@ -22,10 +22,6 @@ const Address server = Address::v4({203, 0, 113, 1}, 4433);
 const Address other_port = server.with_port(4435);
 const Address other_host = Address::v4({203, 0, 113, 2}, 4433);
 constexpr Time start{1000s};
-constexpr auto independent = Dependence::endpoint_independent;
-constexpr auto by_address = Dependence::address;
-constexpr auto by_port = Dependence::address_and_port;
-
 struct Expected {
   Dependence dependence;
   bool same_for_other_port, same_for_other_host;

@@ -11,10 +11,6 @@
 namespace ztna::sim {
 namespace {
 
-constexpr auto independent = Dependence::endpoint_independent;
-constexpr auto by_address = Dependence::address;
-constexpr auto by_port = Dependence::address_and_port;
-
 // RFC 3489's names.
 constexpr NatKind full_cone{independent, independent};
 constexpr NatKind restricted{independent, by_address};

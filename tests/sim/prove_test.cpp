@@ -9,8 +9,6 @@ namespace {
 
 using session::PathKind;
 
-const std::vector<std::string> none;
-
 constexpr const char* proving = R"(
 [[serve]]
 connectors = ["*"]

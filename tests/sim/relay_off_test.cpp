@@ -10,10 +10,8 @@ namespace {
 
 using session::PathKind;
 
-const std::vector<std::string> none;
-
-constexpr NatBehaviour symmetric{.mapping = Dependence::address_and_port,
-                                 .ports = PortAllocation::random};
+constexpr NatBehaviour symmetric_nat{.mapping = Dependence::address_and_port,
+                                     .ports = PortAllocation::random};
 
 constexpr NatBehaviour ordinary{.drops_input = true};
 
@@ -40,7 +38,7 @@ class RelayOff : public testing::Test {
 // Between two symmetric NATs. The session comes up and looks for a direct path; of the flow the
 // Connector never hears, and the user hears why.
 TEST_F(RelayOff, FlowsWaitForADirectPathAndEndWithTheReason) {
-  Scene scene({.direct_paths = true, .agent_nat = symmetric, .connector_nat = symmetric});
+  Scene scene({.direct_paths = true, .agent_nat = symmetric_nat, .connector_nat = symmetric_nat});
   turn(scene, false);
   ASSERT_TRUE(scene.settle());
   Client& client = scene.open({.size = 100});
@@ -193,7 +191,7 @@ TEST_F(RelayOff, AWaitingFlowIsLookedForAPathAtOnce) {
 
 // A claim needs no more than control does.
 TEST_F(RelayOff, ASessionIsClaimedBackWhileItIsOff) {
-  Scene scene({.direct_paths = true, .agent_nat = symmetric, .connector_nat = symmetric});
+  Scene scene({.direct_paths = true, .agent_nat = symmetric_nat, .connector_nat = symmetric_nat});
   ASSERT_TRUE(scene.settle());
   ASSERT_TRUE(scene.finish(scene.open({.size = 100})));
   const auto id = session(scene).config().id;

@@ -8,8 +8,6 @@
 namespace ztna::sim {
 namespace {
 
-const std::vector<std::string> none;
-
 std::uint64_t connects(const node::Node& node) {
   std::uint64_t sum = 0;
   for (const auto& uplink : node.uplinks()) sum += uplink->connects();

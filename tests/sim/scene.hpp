@@ -14,6 +14,8 @@
 
 namespace ztna::sim {
 
+inline const std::vector<std::string> none;  // violations
+
 // Certificates of all scenes: Ed25519, so that sizes repeat. Made once a process.
 class Certificates {
  public:

@@ -10,9 +10,6 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-std::string agent_says(std::vector<std::string> arguments) {
-  return line(agent_machine(std::move(arguments)).agent());
-}
 std::string connector_says(std::vector<std::string> arguments) {
   return line(connector_machine(std::move(arguments)).connector());
 }

@@ -66,5 +66,9 @@ template <class T>
 std::string line(const base::Result<T>& result) {
   return result ? "" : result.error().message();
 }
+// What an Agent says to these flags.
+inline std::string agent_says(std::vector<std::string> arguments) {
+  return line(agent_machine(std::move(arguments)).agent());
+}
 
 }  // namespace ztna::config

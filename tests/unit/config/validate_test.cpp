@@ -5,10 +5,6 @@
 namespace ztna::config {
 namespace {
 
-std::string agent_says(std::vector<std::string> arguments) {
-  return line(agent_machine(std::move(arguments)).agent());
-}
-
 TEST(Validate, MissingEssentials) {
   Machine machine = connector_machine();
   machine.environment.erase("ZTNA_INTERMEDIATE");

@@ -18,8 +18,6 @@ using testing::StartsWith;
 using testing_support::run;
 using testing_support::ScratchFolder;
 
-constexpr std::int64_t day = 24 * 60 * 60;
-
 template <class T>
 std::string message_of(const base::Result<T>& result) {
   return result ? "accepted" : result.error().message();

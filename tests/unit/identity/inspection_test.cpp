@@ -10,8 +10,6 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr std::int64_t day = 24 * 60 * 60;
-
 std::string said(const base::Status& status) { return status ? "" : status.error().message(); }
 
 class Inspect : public testing::Test {

@@ -22,6 +22,7 @@ namespace ztna::identity {
 // 2026-01-01T00:00:00Z. Certificates are checked at the time that is handed in, so tests need no
 // clock: hand this to Credentials::load and to quic::Config::wall_now.
 inline constexpr base::WallTime test_now{1767225600};
+inline constexpr std::int64_t day = 24 * 60 * 60;  // seconds
 
 // A counter: repeatable serial numbers.
 class CountingRandom : public base::Random {

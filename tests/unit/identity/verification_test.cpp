@@ -14,8 +14,6 @@ using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-constexpr std::int64_t day = 24 * 60 * 60;
-
 Expectation expect(Role role, std::string name = {}, std::string trust_domain = "example.org") {
   Expectation expectation;
   expectation.role = role;

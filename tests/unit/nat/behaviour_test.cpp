@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kinds.hpp"
+
 namespace ztna::nat {
 namespace {
 
@@ -11,12 +13,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-Address at(std::string_view text) { return Address::parse(text).value(); }
-
-const Address local = at("192.168.1.7:50000");
-// One server with two addresses and two ports.
-const Address a1 = at("192.0.2.1:4433"), a2 = at("192.0.2.1:4435");
-const Address b1 = at("192.0.2.9:4433"), b2 = at("192.0.2.9:4435");
+const Address here = at("192.168.1.7:50000");
 // What the NAT may show.
 const Address x = at("203.0.113.5:50000"), y = at("203.0.113.5:50001"), z = at("203.0.113.5:7");
 
@@ -30,7 +27,7 @@ class Mapping : public testing::TestWithParam<Case> {};
 TEST_P(Mapping, IsToldFromWhatServersSaw) {
   Observations observations;
   for (const auto& [server, mapped] : GetParam().seen) {
-    observations.mappings.push_back({0, local, server, mapped});
+    observations.mappings.push_back({0, here, server, mapped});
   }
   EXPECT_EQ(classify(observations).mapping, GetParam().mapping);
 }
@@ -39,8 +36,8 @@ TEST_P(Mapping, IsToldFromWhatServersSaw) {
 INSTANTIATE_TEST_SUITE_P(
     All, Mapping,
     testing::Values(Case{{}, Dependence::unknown}, Case{{{a1, x}}, Dependence::unknown},
-                    Case{{{a1, local}}, Dependence::none},
-                    Case{{{a1, local}, {b2, local}}, Dependence::none},
+                    Case{{{a1, here}}, Dependence::none},
+                    Case{{{a1, here}, {b2, here}}, Dependence::none},
                     Case{{{a1, x}, {a2, x}, {b1, x}, {b2, x}}, Dependence::endpoint_independent},
                     Case{{{a1, x}, {b1, x}}, Dependence::endpoint_independent},
                     Case{{{a1, x}, {a2, x}, {b1, y}, {b2, y}}, Dependence::address_dependent},
@@ -51,13 +48,13 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(Behaviour, ComparesOnlyWhatOneSocketSaw) {
   Observations observations;
-  observations.mappings = {{0, local, a1, x}, {1, at("192.168.1.7:50001"), a2, y}};
+  observations.mappings = {{0, here, a1, x}, {1, at("192.168.1.7:50001"), a2, y}};
   EXPECT_EQ(classify(observations).mapping, Dependence::unknown);
 }
 
 TEST(Behaviour, APublicAddressBehindAnotherMappingIsNoNatOnlyIfAllAgree) {
   Observations observations;
-  observations.mappings = {{0, local, a1, local}, {0, local, b1, x}};
+  observations.mappings = {{0, here, a1, here}, {0, here, b1, x}};
   EXPECT_NE(classify(observations).mapping, Dependence::none);
 }
 
@@ -89,13 +86,6 @@ INSTANTIATE_TEST_SUITE_P(
                     FilterCase{{ip(true)}, Dependence::endpoint_independent},
                     FilterCase{{ip(false)}, Dependence::address_or_port_dependent}));
 
-Behaviour behaviour(Dependence mapping, Dependence filtering) {
-  Behaviour result;
-  result.mapping = mapping;
-  result.filtering = filtering;
-  return result;
-}
-
 TEST(Behaviour, HasTheNamesThatPeopleKnow) {
   using enum Dependence;
   const auto name = [](Dependence mapping, Dependence filtering) {
@@ -117,33 +107,33 @@ TEST(Behaviour, HasTheNamesThatPeopleKnow) {
 
 TEST(Behaviour, NamesWhatOneServerAddressCannotTell) {
   Observations observations;
-  observations.mappings = {{0, local, a1, x}, {0, local, a2, x}};
+  observations.mappings = {{0, here, a1, x}, {0, here, a2, x}};
   observations.filters = {port(true)};
   EXPECT_THAT(classify(observations).open_questions,
               ElementsAre(HasSubstr("address-dependent mapping: needs a second address"),
                           HasSubstr("address-dependent filtering: needs an Intermediate with a "
                                     "second address")));
-  observations.mappings.push_back({0, local, b1, x});
+  observations.mappings.push_back({0, here, b1, x});
   observations.filters = {port(true), both(false)};
   EXPECT_THAT(classify(observations).open_questions, IsEmpty());
 }
 
 TEST(Behaviour, TellsWhetherPortsAreKept) {
   Observations observations;
-  observations.mappings = {{0, local, a1, x}, {0, local, b1, x}};
+  observations.mappings = {{0, here, a1, x}, {0, here, b1, x}};
   EXPECT_EQ(classify(observations).preserves_ports, true);
-  observations.mappings.push_back({0, local, b2, y});
+  observations.mappings.push_back({0, here, b2, y});
   EXPECT_EQ(classify(observations).preserves_ports, false);
-  observations.mappings = {{0, local, a1, local}};
+  observations.mappings = {{0, here, a1, here}};
   EXPECT_EQ(classify(observations).preserves_ports, std::nullopt);
 }
 
 TEST(Behaviour, HairpinIsAQuestionForNatsOnly) {
   Observations observations;
   observations.hairpin = true;
-  observations.mappings = {{0, local, a1, x}};
+  observations.mappings = {{0, here, a1, x}};
   EXPECT_EQ(classify(observations).hairpins, true);
-  observations.mappings = {{0, local, a1, local}};
+  observations.mappings = {{0, here, a1, here}};
   EXPECT_EQ(classify(observations).hairpins, std::nullopt);
 }
 

@@ -2,10 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include "addresses.hpp"
+
 namespace ztna::nat {
 namespace {
-
-base::Address at(const char* text) { return *base::Address::parse(text); }
 
 // A peer may name any address; what it names gets packets from us.
 TEST(Candidate, OnlyAddressesThatAPeerMayHaveAreChecked) {

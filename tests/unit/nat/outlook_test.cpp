@@ -3,19 +3,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "kinds.hpp"
+
 namespace ztna::nat {
 namespace {
 
 using testing::Each;
 using testing::Field;
 using testing::HasSubstr;
-
-Behaviour behaviour(Dependence mapping, Dependence filtering) {
-  Behaviour result;
-  result.mapping = mapping;
-  result.filtering = filtering;
-  return result;
-}
 
 const Behaviour open_host = behaviour(Dependence::none, Dependence::endpoint_independent);
 const Behaviour firewalled = behaviour(Dependence::none, Dependence::address_and_port_dependent);
@@ -32,11 +27,11 @@ const Behaviour symmetric_by_address =
 const Behaviour symmetric_open =
     behaviour(Dependence::address_and_port_dependent, Dependence::endpoint_independent);
 
-struct Pair {
+struct Meeting {
   Behaviour one, other;
   Outcome expected;
 };
-class Pairs : public testing::TestWithParam<Pair> {};
+class Pairs : public testing::TestWithParam<Meeting> {};
 
 TEST_P(Pairs, HaveTheOutcomeOfTheLaboratoryInBothOrders) {
   EXPECT_EQ(outcome(GetParam().one, GetParam().other), GetParam().expected);
@@ -46,23 +41,23 @@ TEST_P(Pairs, HaveTheOutcomeOfTheLaboratoryInBothOrders) {
 // Measured with real NATs, or known from the literature (RFC 5128 §3.3, §5.1).
 INSTANTIATE_TEST_SUITE_P(
     Known, Pairs,
-    testing::Values(Pair{open_host, symmetric, Outcome::direct},
-                    Pair{firewalled, symmetric, Outcome::relay},
-                    Pair{firewalled, port_restricted, Outcome::direct},
-                    Pair{full_cone, symmetric, Outcome::direct},
-                    Pair{restricted, symmetric, Outcome::direct},
-                    Pair{restricted, port_restricted, Outcome::direct},
-                    Pair{port_restricted, port_restricted, Outcome::direct},
-                    Pair{port_restricted, symmetric, Outcome::relay},
-                    Pair{port_restricted, symmetric_by_address, Outcome::relay},
-                    Pair{symmetric, symmetric, Outcome::relay},
-                    Pair{symmetric_by_address, symmetric_by_address, Outcome::relay},
+    testing::Values(Meeting{open_host, symmetric, Outcome::direct},
+                    Meeting{firewalled, symmetric, Outcome::relay},
+                    Meeting{firewalled, port_restricted, Outcome::direct},
+                    Meeting{full_cone, symmetric, Outcome::direct},
+                    Meeting{restricted, symmetric, Outcome::direct},
+                    Meeting{restricted, port_restricted, Outcome::direct},
+                    Meeting{port_restricted, port_restricted, Outcome::direct},
+                    Meeting{port_restricted, symmetric, Outcome::relay},
+                    Meeting{port_restricted, symmetric_by_address, Outcome::relay},
+                    Meeting{symmetric, symmetric, Outcome::relay},
+                    Meeting{symmetric_by_address, symmetric_by_address, Outcome::relay},
                     // The open one hears the other's check, and answers to where it came from;
                     // that filter must let another port of the same host pass.
-                    Pair{symmetric_open, symmetric_by_address, Outcome::direct},
-                    Pair{symmetric_open, symmetric, Outcome::relay},
+                    Meeting{symmetric_open, symmetric_by_address, Outcome::direct},
+                    Meeting{symmetric_open, symmetric, Outcome::relay},
                     // Each answer comes from yet another port than the one that was sent to.
-                    Pair{symmetric_open, symmetric_open, Outcome::relay}));
+                    Meeting{symmetric_open, symmetric_open, Outcome::relay}));
 
 TEST(Outlook, LeavesOpenWhatWasNotTold) {
   const Behaviour one_ip = behaviour(Dependence::independent_or_address_dependent,

@@ -8,6 +8,7 @@
 #include <map>
 #include <set>
 
+#include "kinds.hpp"
 #include "wire/stun_server.hpp"
 
 namespace ztna::nat {
@@ -18,11 +19,6 @@ using base::Address;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using wire::stun::StunServer;
-
-Address at(std::string_view text) { return Address::parse(text).value(); }
-
-const Address a1 = at("192.0.2.1:4433"), a2 = at("192.0.2.1:4435");
-const Address b1 = at("192.0.2.9:4433"), b2 = at("192.0.2.9:4435");
 
 class SeededRandom : public base::Random {
  public:
@@ -140,14 +136,14 @@ class Net {
   std::uint16_t next_port_ = 20000;
 };
 
-struct Case {
+struct NatCase {
   Dependence mapping, filtering;
 };
-class EveryKind : public testing::TestWithParam<Case> {};
+class EveryKind : public testing::TestWithParam<NatCase> {};
 constexpr std::array kinds = {Dependence::endpoint_independent, Dependence::address_dependent,
                               Dependence::address_and_port_dependent};
-std::vector<Case> all_kinds() {
-  std::vector<Case> all;
+std::vector<NatCase> all_kinds() {
+  std::vector<NatCase> all;
   for (const Dependence mapping : kinds) {
     for (const Dependence filtering : kinds) all.push_back({mapping, filtering});
   }

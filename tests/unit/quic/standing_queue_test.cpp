@@ -7,7 +7,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr base::Time start{std::chrono::seconds(1000)};
+constexpr base::Time queue_start{std::chrono::seconds(1000)};
 
 // A line, and streams that always have more to send than they may: what is under way is the limit,
 // or what congestion control allows. What the line does not carry in a round trip waits in its
@@ -18,7 +18,7 @@ struct Road {
   double octets_per_ms = 2500;  // 20 Mbit/s
   std::uint64_t window = 300'000;
   base::Duration foreign = 0ms;  // somebody else's queue
-  base::Time now = start;
+  base::Time now = queue_start;
   std::uint64_t under_way = 0;
   bool game = true;
 

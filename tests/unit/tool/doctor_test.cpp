@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "addresses.hpp"
 #include "tool/doctor_judge.hpp"
 #include "tool/doctor_view.hpp"
 
@@ -26,8 +27,6 @@ using Json = nlohmann::json;
 constexpr base::WallTime now{1767225600};  // 2026-01-01T00:00:00Z
 constexpr std::int64_t day = 24 * 60 * 60;
 
-Address at(std::string_view text) { return Address::parse(text).value(); }
-
 Json status_of(const std::string& role, const std::string& name) {
   Json status = {{"role", role},      {"name", name},        {"version", "0.1.0 (AEAD: gnutls)"},
                  {"pid", 17},         {"uptime_seconds", 3}, {"ready", true},
@@ -45,7 +44,7 @@ constexpr const char* policy_text =
     "[[serve]]\nconnectors = [\"home\"]\nservices = [\"web\"]\n"
     "[[allow]]\nagents = [\"alice\"]\nservices = [\"web\"]\n";
 
-DoctorFacts healthy(Role role = Role::agent) {
+DoctorFacts healthy_machine(Role role = Role::agent) {
   const bool serves = role == Role::connector;
   DoctorFacts facts;
   facts.role = role;
@@ -126,18 +125,19 @@ EnvFacts env(std::string_view text) { return {"home.env", config::parse_environm
 
 TEST(Doctor, FindsNothingWrongWithTheHealthy) {
   for (const Role role : {Role::agent, Role::connector}) {
-    EXPECT_THAT(lines(healthy(role)), Each(testing::AnyOf(testing::StartsWith("ok "),
-                                                          testing::StartsWith("skipped env"))));
+    EXPECT_THAT(
+        lines(healthy_machine(role)),
+        Each(testing::AnyOf(testing::StartsWith("ok "), testing::StartsWith("skipped env"))));
   }
-  EXPECT_THAT(lines(healthy(), "udp"),
+  EXPECT_THAT(lines(healthy_machine(), "udp"),
               testing::ElementsAre("ok udp: 192.0.2.1:4433 answers in 12 ms, this machine "
                                    "(192.168.7.2) is behind a NAT, seen as 203.0.113.5:5000"));
-  EXPECT_THAT(line(healthy(Role::connector), "p2p-port"),
+  EXPECT_THAT(line(healthy_machine(Role::connector), "p2p-port"),
               HasSubstr("UDP 0.0.0.0:4434 is held by the running connector home"));
 }
 
 TEST(DoctorEnv, TellsPlaceholdersAndNamesThatNobodyReads) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.env =
       env("INTERMEDIATE_HOST=<cloud-ip>\nINTERMEDIAT_PORT=4433\nZTNA_NOISE=1\nREGION=x\n"
           "CERT_DIR=$HOME/certs\nCERT_DIR=/certs\nno line\n");
@@ -157,7 +157,7 @@ TEST(DoctorEnv, TellsPlaceholdersAndNamesThatNobodyReads) {
 }
 
 TEST(DoctorConfig, TellsWhatIsMissingOnce) {
-  DoctorFacts facts = healthy(Role::connector);
+  DoctorFacts facts = healthy_machine(Role::connector);
   facts.config.errors = {{ErrorCode::invalid_argument,
                           "\"x\" is no number",
                           "environment variable INTERMEDIATE_PORT",
@@ -181,7 +181,7 @@ TEST(DoctorConfig, TellsWhatIsMissingOnce) {
 }
 
 TEST(DoctorNetwork, TellsANameThatIsNotKnownFromAResolverThatIsSilent) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.names[0].addresses.clear();
   EXPECT_THAT(line(facts, "dns"),
               HasSubstr("problem dns: no address is known for relay.example.org"));
@@ -193,7 +193,7 @@ TEST(DoctorNetwork, TellsANameThatIsNotKnownFromAResolverThatIsSilent) {
 }
 
 TEST(DoctorNetwork, TheFirstPortIsNeededAndTheSecondIsNot) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.asked[1].mapped.reset();
   EXPECT_THAT(line(facts, "udp-alt"),
               AllOf(HasSubstr("warning udp-alt: 192.0.2.1:4435: no answer in 2.0 s"),
@@ -209,7 +209,7 @@ TEST(DoctorNetwork, TheFirstPortIsNeededAndTheSecondIsNot) {
 }
 
 TEST(DoctorNetwork, OneAddressThatAnswersIsEnough) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   const Address v6 = at("[2001:db8::1]:4433");
   facts.names[0].addresses.push_back(v6);
   facts.asked.push_back({facts.names[0].host, v6, false, std::nullopt, {}, {}, {}});
@@ -221,13 +221,13 @@ TEST(DoctorNetwork, OneAddressThatAnswersIsEnough) {
 }
 
 TEST(DoctorNetwork, TellsNoNat) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.asked[0].mapped = facts.asked[0].local;
   EXPECT_THAT(line(facts, "udp"), HasSubstr("no NAT between (192.168.7.2)"));
 }
 
 TEST(DoctorClock, IsLateWhenTheCertificatesHaveNotBegun) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.clock.synchronised = false;
   EXPECT_THAT(line(facts, "clock"),
               HasSubstr("warning clock: 2026-01-01T00:00:00Z, and NTP does not"));
@@ -238,7 +238,7 @@ TEST(DoctorClock, IsLateWhenTheCertificatesHaveNotBegun) {
 }
 
 TEST(DoctorIdentity, WarnsFromTheDayOnAsTheDaemonsDo) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   const auto ending_in = [&](std::int64_t seconds) {
     facts.identity->inspection.validity->until = {now.seconds + seconds};
     return line(facts, "certificate");
@@ -252,7 +252,7 @@ TEST(DoctorIdentity, WarnsFromTheDayOnAsTheDaemonsDo) {
 }
 
 TEST(DoctorIdentity, EachFileHasItsLine) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   IdentityFacts& id = *facts.identity;
   id.key.error = base::Error{ErrorCode::not_found, "Permission denied", "\"/certs/key.pem\"", {}};
   EXPECT_THAT(line(facts, "key"),
@@ -277,7 +277,7 @@ TEST(DoctorIdentity, EachFileHasItsLine) {
 }
 
 TEST(DoctorIdentity, WhatTheDaemonRefusesBesidesIsTold) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.identity->accepted = base::fail(ErrorCode::unauthenticated, "lacks clientAuth");
   EXPECT_THAT(lines(facts, "certificate"),
               Contains(HasSubstr("problem certificate: lacks clientAuth")));
@@ -289,7 +289,7 @@ TEST(DoctorIdentity, WhatTheDaemonRefusesBesidesIsTold) {
 }
 
 TEST(DoctorIdentity, AConnectorsCertificateHasToNameItsServices) {
-  DoctorFacts facts = healthy(Role::connector);
+  DoctorFacts facts = healthy_machine(Role::connector);
   facts.config.services = {"web", "quake"};
   EXPECT_THAT(line(facts, "names"),
               AllOf(HasSubstr("the services web, and not quake"), HasSubstr("--serve quake")));
@@ -300,7 +300,7 @@ TEST(DoctorIdentity, AConnectorsCertificateHasToNameItsServices) {
 }
 
 TEST(DoctorPolicy, SaysWhatThisNodeMay) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   EXPECT_EQ(line(facts, "policy"), "ok policy: agent alice may reach web");
   facts.config.services = {"quake"};
   EXPECT_THAT(line(facts, "policy"), HasSubstr("agent alice may not reach quake (default deny)"));
@@ -315,11 +315,12 @@ TEST(DoctorPolicy, SaysWhatThisNodeMay) {
   EXPECT_THAT(line(facts, "policy"), HasSubstr("problem policy: p: No such file"));
   facts.policy.reset();
   EXPECT_THAT(line(facts, "policy"), HasSubstr("skipped policy: Agents have none"));
-  EXPECT_EQ(line(healthy(Role::connector), "policy"), "ok policy: connector home may serve web");
+  EXPECT_EQ(line(healthy_machine(Role::connector), "policy"),
+            "ok policy: connector home may serve web");
 }
 
 TEST(DoctorPolicy, OfAnIntermediateHasToLetSomebodyIn) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.role = Role::intermediate;
   EXPECT_THAT(line(facts, "policy"),
               HasSubstr("ok policy: /certs/policy.toml: [[serve]] 1, [[allow]] 1"));
@@ -330,7 +331,7 @@ TEST(DoctorPolicy, OfAnIntermediateHasToLetSomebodyIn) {
 }
 
 TEST(DoctorDaemon, SaysWhyItIsNotAsked) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.daemon.document.reset();
   facts.daemon.error = base::Error{ErrorCode::unavailable, "no daemon is running there", "s", {}};
   EXPECT_THAT(line(facts, "daemon"), HasSubstr("no daemon is running there -> start ztna-agent"));
@@ -344,14 +345,14 @@ TEST(DoctorDaemon, SaysWhyItIsNotAsked) {
               HasSubstr("no agent is running here, looked for /run/ztna/agent.sock"));
   facts.daemon.off = true;
   EXPECT_THAT(line(facts, "daemon"), HasSubstr("skipped daemon"));
-  facts = healthy();
+  facts = healthy_machine();
   change_status(facts, [](Json& status) { status["role"] = "connector"; });
   EXPECT_THAT(line(facts, "daemon"), HasSubstr("no agent answers at /run/ztna/daemon.sock"));
   EXPECT_THAT(lines(facts, "version"), IsEmpty());
 }
 
 TEST(DoctorDaemon, TellsWhatAStatusSays) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   change_status(facts, [](Json& status) {
     status["version"] = "0.0.9 (AEAD: gnutls)";
     status["ready"] = false;
@@ -374,7 +375,7 @@ TEST(DoctorDaemon, TellsWhatAStatusSays) {
 }
 
 TEST(DoctorDaemon, OneUplinkOfTwoIsEnough) {
-  DoctorFacts facts = healthy();
+  DoctorFacts facts = healthy_machine();
   facts.config.intermediates.push_back({"spare.example.org", 4433});
   change_status(facts, [](Json& status) {
     status["uplinks"].push_back({{"intermediate", "old.example.org:4433"}, {"state", "waiting"}});
@@ -387,7 +388,7 @@ TEST(DoctorDaemon, OneUplinkOfTwoIsEnough) {
 }
 
 TEST(DoctorDaemon, TellsAPortThatIsFreeFromOneThatIsTaken) {
-  DoctorFacts facts = healthy(Role::connector);
+  DoctorFacts facts = healthy_machine(Role::connector);
   change_status(facts, [](Json& status) { status["listen"] = {"0.0.0.0:5000"}; });
   EXPECT_THAT(line(facts, "p2p-port"),
               AllOf(HasSubstr("problem p2p-port: UDP 0.0.0.0:4434 is taken by "
@@ -400,7 +401,7 @@ TEST(DoctorDaemon, TellsAPortThatIsFreeFromOneThatIsTaken) {
 }
 
 TEST(DoctorDaemon, LooksAtServicesFromBothEnds) {
-  DoctorFacts connector = healthy(Role::connector);
+  DoctorFacts connector = healthy_machine(Role::connector);
   change_status(connector, [](Json& status) { status["services"][0]["healthy"] = false; });
   EXPECT_THAT(line(connector, "service"),
               HasSubstr("warning service: web: its backend 127.0.0.1:8080"));
@@ -408,7 +409,7 @@ TEST(DoctorDaemon, LooksAtServicesFromBothEnds) {
   EXPECT_THAT(line(connector, "service"),
               HasSubstr("problem service: web is refused by the Intermediate: "
                         "default deny"));
-  DoctorFacts agent = healthy();
+  DoctorFacts agent = healthy_machine();
   change_status(agent, [](Json& status) { status["services"][0]["instances"] = Json::array(); });
   EXPECT_THAT(line(agent, "service"),
               HasSubstr("warning service: web: no Connector offers it now"));

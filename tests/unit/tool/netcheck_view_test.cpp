@@ -5,6 +5,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "addresses.hpp"
+
 namespace ztna::tool {
 namespace {
 
@@ -13,8 +15,6 @@ using base::Address;
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-Address at(std::string_view text) { return Address::parse(text).value(); }
 
 const Address a1 = at("192.0.2.1:4433"), a2 = at("192.0.2.1:4435"), b1 = at("192.0.2.9:4433");
 const Address local = at("192.168.7.2:5000");

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "addresses.hpp"
 #include "tool/validate_judge.hpp"
 #include "tool/validate_reach.hpp"
 #include "tool/validate_view.hpp"
@@ -16,8 +17,6 @@ namespace {
 using base::Address;
 using testing::HasSubstr;
 using Json = nlohmann::json;
-
-Address at(std::string_view text) { return Address::parse(text).value(); }
 
 Json agent_status() {
   return {
@@ -60,7 +59,7 @@ proof::Verdict all_proven() {
   return verdict;
 }
 
-ValidateFacts healthy() {
+ValidateFacts healthy_deployment() {
   ValidateFacts facts;
   facts.service = "web";
   facts.game = "quake";
@@ -106,7 +105,7 @@ void expect_only_not_met(const ValidateFacts& facts, const std::vector<std::stri
 
 TEST(Validate, AHealthyDeploymentLeavesOpenWhatNobodyCanTellFromHere) {
   std::vector<std::string> open;
-  for (const Criterion& each : judge_deployment(healthy())) {
+  for (const Criterion& each : judge_deployment(healthy_deployment())) {
     EXPECT_NE(each.standing, Standing::not_met) << each.text << ": " << each.evidence;
     EXPECT_EQ(each.standing == Standing::met, each.todo.empty()) << each.text;
     EXPECT_FALSE(each.evidence.empty()) << each.text;
@@ -117,7 +116,7 @@ TEST(Validate, AHealthyDeploymentLeavesOpenWhatNobodyCanTellFromHere) {
 }
 
 TEST(Validate, WithoutAnAgentNearlyNothingIsMetButTheTableIsWhole) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   const std::size_t size = judge_deployment(facts).size();
   ValidateFacts bare;
   bare.service = "web";
@@ -129,7 +128,7 @@ TEST(Validate, WithoutAnAgentNearlyNothingIsMetButTheTableIsWhole) {
 }
 
 TEST(Validate, DoctorsFirstProblemIsShownWithWhatToDo) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   facts.doctor.push_back({"clock", Verdict::warning, "unsynchronised", "run NTP"});
   EXPECT_THAT(find(facts, "This machine is").evidence, HasSubstr("has warnings: 1"));
   facts.doctor.push_back({"key", Verdict::problem, "not this certificate's", "copy the right one"});
@@ -142,28 +141,28 @@ TEST(Validate, DoctorsFirstProblemIsShownWithWhatToDo) {
 TEST(Validate, APrivateAddressOfTheIntermediateIsOpen) {
   for (const char* address : {"10.1.2.3:4433", "172.31.0.1:4433", "192.168.0.1:4433",
                               "100.64.0.1:4433", "198.19.0.1:4433", "127.0.0.1:4433"}) {
-    ValidateFacts facts = healthy();
+    ValidateFacts facts = healthy_deployment();
     facts.network->v4.report.primary = at(address);
     EXPECT_EQ(find(facts, "Intermediate runs").standing, Standing::open) << address;
   }
   for (const char* address : {"172.32.0.1:4433", "192.167.0.1:4433", "100.128.0.1:4433"}) {
-    ValidateFacts facts = healthy();
+    ValidateFacts facts = healthy_deployment();
     facts.network->v4.report.primary = at(address);
     EXPECT_EQ(find(facts, "Intermediate runs").standing, Standing::met) << address;
   }
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   facts.network->v4.report = {};
   EXPECT_EQ(find(facts, "Intermediate runs").standing, Standing::not_met);
 }
 
 TEST(Validate, AnAgentWithoutANatIsOpen) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   for (auto& seen : facts.network->v4.report.seen.mappings) seen.local = seen.mapped;
   EXPECT_EQ(find(facts, "Agent, behind a NAT").standing, Standing::open);
 }
 
 TEST(Validate, TheAddressesOfQadAndStunMustAgree) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   Json status = agent_status();
   status["uplinks"][0]["observed_address"] = "203.0.113.6:40000";
   facts.status = status.dump();
@@ -171,7 +170,7 @@ TEST(Validate, TheAddressesOfQadAndStunMustAgree) {
 }
 
 TEST(Validate, AnUplinkThatIsDownSaysWhy) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   Json status = agent_status();
   status["uplinks"][0] = {{"state", "waiting"}, {"last_error", "certificate has expired"}};
   facts.status = status.dump();
@@ -180,7 +179,7 @@ TEST(Validate, AnUplinkThatIsDownSaysWhy) {
 }
 
 TEST(Validate, WhatNoHealthyConnectorOffersIsNotMet) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   Json status = agent_status();
   status["services"][0]["instances"][0]["healthy"] = false;
   facts.status = status.dump();
@@ -188,10 +187,10 @@ TEST(Validate, WhatNoHealthyConnectorOffersIsNotMet) {
 }
 
 TEST(Validate, ATestThatFailedIsNotMetAndARefusalGivesTheReason) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   facts.proof.verdict->tests[1].passed = false;
   expect_only_not_met(facts, {"PROOF: packets go to the peer"});
-  facts = healthy();
+  facts = healthy_deployment();
   facts.proof.verdict->tests[2].passed = facts.proof.verdict->tests[3].passed = false;
   facts.proof.failures = {"suspending the relay path: no rule allows it"};
   facts.round_trips.relay.clear();
@@ -202,7 +201,7 @@ TEST(Validate, ATestThatFailedIsNotMetAndARefusalGivesTheReason) {
 }
 
 TEST(Validate, ASessionOnTheRelayHasNoDirectPath) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   Json status = agent_status();
   status["sessions"][0]["path"] = "RELAY";
   status["sessions"][0]["switches"] = Json::array();
@@ -215,7 +214,7 @@ TEST(Validate, ASessionOnTheRelayHasNoDirectPath) {
 }
 
 TEST(Validate, TheConnectorsNatIsSeenWhenItIsOurs) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   Json status = agent_status();
   status["sessions"][0]["peer"] = "203.0.113.5:4434";
   facts.status = status.dump();
@@ -223,13 +222,13 @@ TEST(Validate, TheConnectorsNatIsSeenWhenItIsOurs) {
 }
 
 TEST(Validate, SlowAndLossyWaysAreNotMet) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   facts.round_trips.relay = {149, 151, 150};
   expect_only_not_met(facts, {"Round trip over the relay"});
-  facts = healthy();
+  facts = healthy_deployment();
   for (auto& sample : facts.quality->samples) sample.rtt_ms = 151;
   expect_only_not_met(facts, {"Ping is below", "No visible lag"});
-  facts = healthy();
+  facts = healthy_deployment();
   for (int i = 0; i < 5; ++i) facts.quality->samples[i].rtt_ms.reset();
   expect_only_not_met(facts, {"No visible lag"});
   for (auto& sample : facts.quality->samples) sample.rtt_ms.reset();
@@ -237,11 +236,11 @@ TEST(Validate, SlowAndLossyWaysAreNotMet) {
 }
 
 TEST(Validate, ServicesThatAreSilentOrNowhereSayWhatToDo) {
-  ValidateFacts facts = healthy();
+  ValidateFacts facts = healthy_deployment();
   facts.http.error = base::Error{base::ErrorCode::timed_out, "no answer", {}, {}};
   facts.game_server.error = base::Error{base::ErrorCode::timed_out, "no answer", {}, {}};
   expect_only_not_met(facts, {"HTTP app", "Game server"});
-  facts = healthy();
+  facts = healthy_deployment();
   facts.http = facts.game_server = {};
   EXPECT_THAT(find(facts, "HTTP app").todo, HasSubstr("--forward tcp://127.0.0.1:8080=web"));
   EXPECT_THAT(find(facts, "Game server").todo, HasSubstr("--forward udp://127.0.0.1:27960=quake"));

@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr base::Time start{1h};
+constexpr base::Time relay_start{1h};
 
 RelayPacket half(std::uint32_t channel, std::uint16_t pair, bool second, base::BytesView payload,
                  std::uint8_t ecn = 0) {
@@ -26,8 +26,8 @@ class RelayReassemblerTest : public testing::Test {
 };
 
 TEST_F(RelayReassemblerTest, JoinsHalvesInOrder) {
-  EXPECT_FALSE(reassembler.add(half(5, 7, false, a, 2), start));
-  const auto joined = reassembler.add(half(5, 7, true, b, 2), start + 1ms);
+  EXPECT_FALSE(reassembler.add(half(5, 7, false, a, 2), relay_start));
+  const auto joined = reassembler.add(half(5, 7, true, b, 2), relay_start + 1ms);
   ASSERT_TRUE(joined);
   EXPECT_EQ(joined->channel, 5u);
   EXPECT_EQ(joined->ecn, 2);
@@ -36,73 +36,73 @@ TEST_F(RelayReassemblerTest, JoinsHalvesInOrder) {
 }
 
 TEST_F(RelayReassemblerTest, JoinsHalvesOutOfOrder) {
-  EXPECT_FALSE(reassembler.add(half(5, 7, true, b), start));
-  const auto joined = reassembler.add(half(5, 7, false, a), start);
+  EXPECT_FALSE(reassembler.add(half(5, 7, true, b), relay_start));
+  const auto joined = reassembler.add(half(5, 7, false, a), relay_start);
   ASSERT_TRUE(joined);
   EXPECT_EQ(base::to_hex(joined->payload), "a1a2a3b1b2");
 }
 
 TEST_F(RelayReassemblerTest, CongestionSeenByOneHalfIsSeenByThePacket) {
-  EXPECT_FALSE(reassembler.add(half(5, 7, false, a, 3), start));
-  EXPECT_EQ(reassembler.add(half(5, 7, true, b, 2), start)->ecn, 3);
-  EXPECT_FALSE(reassembler.add(half(5, 8, false, a, 2), start));
-  EXPECT_EQ(reassembler.add(half(5, 8, true, b, 3), start)->ecn, 3);
+  EXPECT_FALSE(reassembler.add(half(5, 7, false, a, 3), relay_start));
+  EXPECT_EQ(reassembler.add(half(5, 7, true, b, 2), relay_start)->ecn, 3);
+  EXPECT_FALSE(reassembler.add(half(5, 8, false, a, 2), relay_start));
+  EXPECT_EQ(reassembler.add(half(5, 8, true, b, 3), relay_start)->ecn, 3);
 }
 
 TEST_F(RelayReassemblerTest, KeepsChannelsAndPairsApart) {
-  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), start));
-  EXPECT_FALSE(reassembler.add(half(6, 7, true, b), start));
-  EXPECT_FALSE(reassembler.add(half(5, 8, true, b), start));
+  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), relay_start));
+  EXPECT_FALSE(reassembler.add(half(6, 7, true, b), relay_start));
+  EXPECT_FALSE(reassembler.add(half(5, 8, true, b), relay_start));
   EXPECT_EQ(reassembler.pending(), 3u);
 }
 
 TEST_F(RelayReassemblerTest, ForgetsAHalfAfterItsTime) {
-  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), start));
-  EXPECT_FALSE(reassembler.add(half(5, 7, true, b), start + 1s + 1ns));
+  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), relay_start));
+  EXPECT_FALSE(reassembler.add(half(5, 7, true, b), relay_start + 1s + 1ns));
   EXPECT_EQ(reassembler.drops().expired, 1u);
   EXPECT_EQ(reassembler.pending(), 1u);
-  EXPECT_TRUE(reassembler.add(half(5, 7, false, a), start + 2s));
+  EXPECT_TRUE(reassembler.add(half(5, 7, false, a), relay_start + 2s));
 }
 
 TEST_F(RelayReassemblerTest, ARepeatedHalfReplacesTheOldOne) {
-  EXPECT_FALSE(reassembler.add(half(5, 7, false, b), start));
-  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), start));
+  EXPECT_FALSE(reassembler.add(half(5, 7, false, b), relay_start));
+  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), relay_start));
   EXPECT_EQ(reassembler.drops().repeated, 1u);
-  EXPECT_EQ(base::to_hex(reassembler.add(half(5, 7, true, b), start)->payload), "a1a2a3b1b2");
+  EXPECT_EQ(base::to_hex(reassembler.add(half(5, 7, true, b), relay_start)->payload), "a1a2a3b1b2");
 }
 
 TEST_F(RelayReassemblerTest, EvictsTheOldestWhenFull) {
   for (std::uint16_t pair = 0; pair < 33; ++pair) {
-    EXPECT_FALSE(reassembler.add(half(5, pair, false, a), start));
+    EXPECT_FALSE(reassembler.add(half(5, pair, false, a), relay_start));
   }
   EXPECT_EQ(reassembler.pending(), 32u);
   EXPECT_EQ(reassembler.drops().evicted, 1u);
-  EXPECT_TRUE(reassembler.add(half(5, 1, true, b), start));
-  EXPECT_FALSE(reassembler.add(half(5, 0, true, b), start));
+  EXPECT_TRUE(reassembler.add(half(5, 1, true, b), relay_start));
+  EXPECT_FALSE(reassembler.add(half(5, 0, true, b), relay_start));
 }
 
 TEST_F(RelayReassemblerTest, OneChannelCannotPushOutAnothers) {
-  EXPECT_FALSE(reassembler.add(half(6, 0, false, a), start));
+  EXPECT_FALSE(reassembler.add(half(6, 0, false, a), relay_start));
   for (std::uint16_t pair = 0; pair < 1000; ++pair) {
-    EXPECT_FALSE(reassembler.add(half(5, pair, false, a), start));
+    EXPECT_FALSE(reassembler.add(half(5, pair, false, a), relay_start));
   }
-  EXPECT_TRUE(reassembler.add(half(6, 0, true, b), start));
+  EXPECT_TRUE(reassembler.add(half(6, 0, true, b), relay_start));
 }
 
 TEST_F(RelayReassemblerTest, RefusesOversizeHalves) {
   RelayReassembler small({.half_size = 2});
-  EXPECT_FALSE(small.add(half(5, 7, false, a), start));
+  EXPECT_FALSE(small.add(half(5, 7, false, a), relay_start));
   EXPECT_EQ(small.drops().oversize, 1u);
   EXPECT_EQ(small.pending(), 0u);
 }
 
 TEST_F(RelayReassemblerTest, AClosedChannelLeavesNothing) {
-  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), start));
-  EXPECT_FALSE(reassembler.add(half(6, 7, false, a), start));
+  EXPECT_FALSE(reassembler.add(half(5, 7, false, a), relay_start));
+  EXPECT_FALSE(reassembler.add(half(6, 7, false, a), relay_start));
   reassembler.forget(5);
   EXPECT_EQ(reassembler.drops().forgotten, 1u);
-  EXPECT_FALSE(reassembler.add(half(5, 7, true, b), start));
-  EXPECT_TRUE(reassembler.add(half(6, 7, true, b), start));
+  EXPECT_FALSE(reassembler.add(half(5, 7, true, b), relay_start));
+  EXPECT_TRUE(reassembler.add(half(6, 7, true, b), relay_start));
 }
 
 // Whatever arrives, memory stays within the limits and a joined packet is first + second of one
@@ -110,7 +110,7 @@ TEST_F(RelayReassemblerTest, AClosedChannelLeavesNothing) {
 RC_GTEST_PROP(RelayReassembler, StaysWithinItsLimits, ()) {
   const RelayReassembler::Limits limits{.pairs = 4, .half_size = 64, .max_age = 10ms};
   RelayReassembler reassembler(limits);
-  base::Time now = start;
+  base::Time now = relay_start;
   const int steps = *rc::gen::inRange(0, 200);
   for (int i = 0; i < steps; ++i) {
     now += *rc::gen::inRange(0, 4) * 1ms;

@@ -2,14 +2,13 @@
 
 #include <gtest/gtest.h>
 
+#include "addresses.hpp"
 #include "unit/wire/bytes_of.hpp"
 
 namespace ztna::wire::stun {
 namespace {
 
 using base::Address;
-
-Address at(std::string_view text) { return Address::parse(text).value(); }
 
 struct Request {
   std::array<std::uint8_t, 2048> buffer{};
