@@ -257,7 +257,12 @@ void Prober::hold(Pair& pair, base::Time now, base::Duration at_least) {
 
 void Prober::rest(PairId id, base::Time now, base::Duration at_least) {
   const auto found = std::ranges::find(pairs_, id, &Pair::id);
-  if (found != pairs_.end()) hold(*found, now, at_least);
+  if (found == pairs_.end()) return;
+  hold(*found, now, at_least);
+  // Due already, but for later? A round that proves nothing fresh by then comes too soon.
+  if (round_at_ != base::never && found->hold_until > last_round_ + timeouts::fresh) {
+    round_at_ = std::min(round_at_, found->hold_until);
+  }
 }
 
 bool Prober::relay_alive() const {
@@ -516,6 +521,8 @@ base::Time Prober::next_deadline() const {
   if (!remote_.empty()) at = std::min(at, round_at_);
   for (const Pair& pair : pairs_) {
     at = std::min({at, pair.next_check, pair.health.next_deadline(), heartbeat_at(pair, now_)});
+    // It may be moved to from then on.
+    if (pair.health.proven() && pair.hold_until > now_) at = std::min(at, pair.hold_until);
   }
   return at;
 }

@@ -506,6 +506,35 @@ TEST_F(ProberTest, APathThatHasRestedIsAskedAtOnce) {
   EXPECT_LE(agent.rounds(), 6u) << "the first, those of a retry, and the one for it";
 }
 
+// A round has proven it, and the move came to nothing.
+TEST_F(ProberTest, ARestThatBeginsOnTheRelayGetsItsRoundToo) {
+  for (int i = 0; i < 2; ++i) {  // the next one that finds nothing would come after 35 s
+    round_if_due();
+    advance(i == 0 ? 5s : 15s);
+  }
+  round();
+  advance(300ms);
+  const PairId pair = agent.better(now);
+  ASSERT_NE(pair, 0u);
+  agent.rest(pair, now, 4s);
+  const base::Time rested = now + 4s;
+  while (agent.better(now) == 0 && now < rested + 60s) {
+    round_if_due();
+    advance(100ms);
+  }
+  EXPECT_GE(now, rested);
+  EXPECT_LT(now, rested + 1s);
+}
+
+TEST_F(ProberTest, TheEndOfAShortRestIsADeadline) {
+  round();
+  advance(300ms);
+  const PairId pair = agent.better(now);
+  ASSERT_NE(pair, 0u);
+  agent.rest(pair, now);
+  EXPECT_LE(agent.next_deadline(), now + timeouts::hold_first);
+}
+
 TEST_F(ProberTest, TheObstacleIsNamed) {
   Prober alone(config(true, random));
   alone.set_relay(true, now);
