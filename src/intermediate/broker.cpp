@@ -83,23 +83,29 @@ bool Broker::contradicts(const Peer& connector, const directory::Service& servic
 void Broker::offer(Peer& connector, const proto::Offer& offer, base::Time now) {
   const auto [entry, first] = offers_.try_emplace(connector.key());
   entry->second.services = well_formed_offer(connector, offer);
-  const bool news = decide_offer(connector, entry->second);
+  const bool news = decide_offer(connector, entry->second, now);
   if (first) resume(connector, now);
-  if (news) host_.directory_changed();
+  if (!news) return;
+  decide_contradicting(now);
+  host_.directory_changed();
 }
 
-bool Broker::decide_offer(Peer& connector, Offered& offered) {
+bool Broker::decide_offer(Peer& connector, Offered& offered, base::Time now) {
   std::vector<directory::Service> passed;
   std::map<std::string, std::string> refused;
+  offered.contradicts = false;
   const auto& known = directory_.offered_by(connector.key());
   for (const directory::Service& service : offered.services) {
     policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);
     if (decision.allowed && contradicts(connector, service)) {
       decision = {false, "another connector offers it with the other protocol"};
+      offered.contradicts = true;
     }
+    std::string why = decision.allowed ? "" : decision.rule.substr(0, max_reason);
+    const auto before = offered.refused.find(service.name);
     const bool news = decision.allowed ? std::ranges::find(known, service.name) == known.end()
-                                       : !offered.refused.contains(service.name);
-    if (news) {
+                                       : before == offered.refused.end() || before->second != why;
+    if (news && connector.may_record_offer(now)) {
       policy::AuditRecord record = record_of(connector, policy::AuditEvent::offer);
       record.service = service.name;
       record.allowed = decision.allowed;
@@ -109,7 +115,7 @@ bool Broker::decide_offer(Peer& connector, Offered& offered) {
     if (decision.allowed) {
       passed.push_back(service);
     } else {
-      refused.emplace(service.name, decision.rule.substr(0, max_reason));
+      refused.emplace(service.name, std::move(why));
     }
   }
   if (refused != offered.refused) {
@@ -124,6 +130,13 @@ bool Broker::decide_offer(Peer& connector, Offered& offered) {
     offered.refused = std::move(refused);
   }
   return directory_.offer(connector.key(), connector.uri(), connector.incarnation(), passed);
+}
+
+void Broker::decide_contradicting(base::Time now) {
+  for (auto& [key, offered] : offers_) {
+    Peer* const connector = offered.contradicts ? host_.peer(key) : nullptr;
+    if (connector != nullptr) decide_offer(*connector, offered, now);
+  }
 }
 
 std::vector<proto::Message> Broker::directory_for(const Peer& agent) {
@@ -520,7 +533,9 @@ void Broker::peer_lost(Peer& peer, bool gone, const std::string& text, base::Tim
   const bool offered = !directory_.offered_by(peer.key()).empty();
   directory_.withdraw(peer.key());
   offers_.erase(peer.key());
-  if (offered) host_.directory_changed();
+  if (!offered) return;
+  decide_contradicting(now);
+  host_.directory_changed();
 }
 
 void Broker::peer_restarted(const Peer& peer, base::Time now) {
@@ -542,8 +557,20 @@ void Broker::peer_restarted(const Peer& peer, base::Time now) {
 void Broker::peer_silent() { host_.directory_changed(); }
 
 void Broker::reevaluate(base::Time now) {
+  // First what nobody may serve any more: it contradicts nothing.
+  for (const auto& [key, offered] : offers_) {
+    Peer* const connector = host_.peer(key);
+    if (connector == nullptr) continue;
+    std::vector<directory::Service> standing = offered.services;
+    std::erase_if(standing, [&](const directory::Service& service) {
+      const auto& known = directory_.offered_by(key);
+      return std::ranges::find(known, service.name) == known.end() ||
+             !host_.policy().may_serve(connector->principal(), service.name).allowed;
+    });
+    directory_.offer(key, connector->uri(), connector->incarnation(), standing);
+  }
   for (auto& [key, offered] : offers_) {
-    if (Peer* const connector = host_.peer(key)) decide_offer(*connector, offered);
+    if (Peer* const connector = host_.peer(key)) decide_offer(*connector, offered, now);
   }
   std::vector<base::SessionId> over;
   for (const auto& [id, session] : sessions_) {

@@ -177,12 +177,15 @@ class Broker {
   struct Offered {  // as last offered, and what became of it
     std::vector<directory::Service> services;
     std::map<std::string, std::string> refused;  // service, why
+    bool contradicts = false;                    // another's protocol: why some are refused
   };
 
   static void refuse_offer(Peer& connector, proto::Reason reason, const std::string& text);
   // What of it may be served by today's policy goes to the directory; the Connector is told of the
   // rest, and both are recorded, when they are news. False: the directory is what it was.
-  bool decide_offer(Peer& connector, Offered& offered);
+  bool decide_offer(Peer& connector, Offered& offered, base::Time now);
+  // What an offer contradicted may be gone.
+  void decide_contradicting(base::Time now);
   // Does another Connector offer it with the other protocol?
   [[nodiscard]] bool contradicts(const Peer& connector, const directory::Service& service) const;
   [[nodiscard]] std::vector<directory::Service> well_formed_offer(Peer& connector,
@@ -233,7 +236,7 @@ class Broker {
   base::Random& random_;
   bool relay_on_ = true;
   directory::Directory directory_;
-  std::unordered_map<PeerKey, Offered> offers_;
+  std::map<PeerKey, Offered> offers_;  // the longest connected first
   std::unordered_map<base::SessionId, std::unique_ptr<Session>> sessions_;
   std::unordered_set<base::SessionId> halves_;  // those in sessions_ that have one leg or none
   std::map<ClaimKey, Claim> claims_;

@@ -120,6 +120,8 @@ class Peer final : private quic::Handler {
   [[nodiscard]] proof::Allowance& allowance() { return allowance_; }
   // May another refusal for asking too much be on record? The log is not the peer's to fill.
   [[nodiscard]] bool may_be_on_record(base::Time now) { return quota_records_.take(1, now); }
+  // The same of what became of its offers.
+  [[nodiscard]] bool may_record_offer(base::Time now) { return offer_records_.take(1, now); }
   // Where its first packet came from.
   [[nodiscard]] const base::Address& origin() const { return origin_; }
   [[nodiscard]] base::Time accepted_at() const { return accepted_at_; }
@@ -179,6 +181,7 @@ class Peer final : private quic::Handler {
   base::TokenBucket messages_;  // from the peer
   proof::Allowance allowance_;
   base::TokenBucket quota_records_{0.1, 5};  // a second, at once
+  base::TokenBucket offer_records_{1, 1024};
 
   std::unordered_map<std::uint32_t, base::SessionId> channels_;
   std::uint32_t last_channel_ = 0;

@@ -21,6 +21,9 @@ class BrokerTest : public Bench {
     const auto ready = agent.of(Kind::kSessionReady);
     return ready.empty() ? std::string() : ready.at(0).session_ready().session_id();
   }
+  [[nodiscard]] std::size_t instances_of(const std::string& service) const {
+    return engine->broker().directory().instances(service).size();
+  }
 };
 
 TEST_F(BrokerTest, IntroducesAnAgentToAConnector) {
@@ -371,7 +374,68 @@ TEST_F(BrokerTest, ANewPolicyDoesNotLetAContradictionIn) {
   run(300ms);
   engine->reload(relay(), config.policy, now);
   run(300ms);
-  EXPECT_EQ(engine->broker().directory().instances("web").size(), 1u);
+  const auto& instances = engine->broker().directory().instances("web");
+  ASSERT_EQ(instances.size(), 1u);
+  EXPECT_FALSE(instances[0].service.udp);
+  // When what it contradicts is gone, it is passed on.
+  home.offer({});
+  run(300ms);
+  EXPECT_EQ(away.refused_services(), std::vector<std::string>{});
+  ASSERT_EQ(instances_of("web"), 1u);
+  EXPECT_TRUE(engine->broker().directory().instances("web")[0].service.udp);
+}
+
+TEST_F(BrokerTest, WhatWasContradictedIsPassedOnWhenTheOtherIsLost) {
+  Client& home = joined(connector("home"));
+  Client& away = joined(connector("away"));
+  home.offer({"web"});
+  run(300ms);
+  away.offer({"web"}, true);
+  run(300ms);
+  EXPECT_EQ(away.refused_services(), std::vector<std::string>{"web"});
+  home.connection->close(0, "gone", now);
+  run(300ms);
+  EXPECT_EQ(away.refused_services(), std::vector<std::string>{});
+  EXPECT_EQ(instances_of("web"), 1u);
+}
+
+// The policy moves a service to another Connector, which has it by another protocol: in whichever
+// order the two came.
+TEST_F(BrokerTest, ANewPolicyMayMoveAServiceToAnotherProtocol) {
+  const auto only = [](const std::string& name) {
+    return policy_of("[[serve]]\nconnectors = [\"" + name + "\"]\nservices = [\"web\"]\n");
+  };
+  Client& first = joined(connector("first"));
+  Client& second = joined(connector("second"));
+  first.offer({"web"});
+  run(300ms);
+  second.offer({"web"}, true);
+  run(300ms);
+  for (int i = 0; i < 2; ++i) {
+    engine->reload(relay(), only("second"), now);
+    run(300ms);
+    EXPECT_EQ(second.refused_services(), std::vector<std::string>{});
+    EXPECT_EQ(first.refused_services(), std::vector<std::string>{"web"});
+    engine->reload(relay(), only("first"), now);
+    run(300ms);
+    EXPECT_EQ(first.refused_services(), std::vector<std::string>{});
+    EXPECT_EQ(second.refused_services(), std::vector<std::string>{"web"});
+  }
+}
+
+// Offers that differ each time are news each time; the log is not the Connector's to fill.
+TEST_F(BrokerTest, RecordsOfOffersAreBounded) {
+  start("");
+  Client& home = joined(connector());
+  for (int i = 0; i < 3000; ++i) {
+    home.offer({i % 2 == 0 ? "web" : "mail"});
+    run(2ms);
+  }
+  EXPECT_FALSE(home.closed);
+  const auto records =
+      std::ranges::count(audit, policy::AuditEvent::offer, &policy::AuditRecord::event);
+  EXPECT_GT(records, 1000);
+  EXPECT_LT(records, 1100);
 }
 
 TEST_F(BrokerTest, NodesAreToldWhetherTheRelayCarriesFlows) {
