@@ -209,10 +209,19 @@ std::vector<Engine::FlowView> Engine::flows() const {
   std::vector<FlowView> views;
   for (const auto& [value, flow] : flows_) {
     const bool held = flow.session != nullptr && flow.session->holds_flows();
-    views.push_back(
-        {flow.id, flow.service, flow.session == nullptr ? "" : flow.session->config().peer_uri,
-         std::string(names[static_cast<std::size_t>(held ? State::for_direct : flow.state)]),
-         flow.protocol, flow.counters, flow.since});
+    FlowView view;
+    view.id = flow.id;
+    view.service = flow.service;
+    view.state = names[static_cast<std::size_t>(held ? State::for_direct : flow.state)];
+    if (flow.session != nullptr) {
+      view.connector = flow.session->config().peer_uri;
+      view.session = flow.session->config().id.hex();
+      view.stream = flow.stream;
+    }
+    view.protocol = flow.protocol;
+    view.counters = flow.counters;
+    view.since = flow.since;
+    views.push_back(std::move(view));
   }
   return views;
 }

@@ -113,6 +113,8 @@ class Engine final : private node::NodeOwner {
   struct FlowView {
     FlowId id;
     std::string service, connector, state;
+    std::string session;            // hexadecimal; empty: none yet
+    session::StreamId stream = -1;  // in it, as in the audit logs
     Protocol protocol = Protocol::tcp;
     session::FlowCounters counters;
     base::Time since;

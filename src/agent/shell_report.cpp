@@ -32,14 +32,19 @@ json services_report(const Catalog& catalog, const AutoForward* auto_forward) {
 json flows_report(const Engine& engine, base::Time now) {
   json flows = json::array();
   for (const Engine::FlowView& flow : engine.flows()) {
-    flows.push_back({{"id", flow.id.value},
-                     {"service", flow.service},
-                     {"protocol", session::to_string(flow.protocol)},
-                     {"connector", flow.connector},
-                     {"state", flow.state},
-                     {"bytes_to_service", flow.counters.to_backend},
-                     {"bytes_to_agent", flow.counters.from_backend},
-                     {"age_s", seconds(now - flow.since)}});
+    json entry{{"id", flow.id.value},
+               {"service", flow.service},
+               {"protocol", session::to_string(flow.protocol)},
+               {"connector", flow.connector},
+               {"state", flow.state},
+               {"bytes_to_service", flow.counters.to_backend},
+               {"bytes_to_agent", flow.counters.from_backend},
+               {"age_s", seconds(now - flow.since)}};
+    if (!flow.session.empty()) {  // as audit logs name it
+      entry["session"] = flow.session;
+      entry["flow"] = flow.stream;
+    }
+    flows.push_back(std::move(entry));
   }
   return flows;
 }

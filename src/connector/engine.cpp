@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "node/flow_record.hpp"
 #include "node/notice.hpp"
@@ -89,7 +90,7 @@ void Engine::on_offer_state(const Uplink& uplink, const proto::OfferState& state
       if (view.refused.erase(uplink.name()) != 0) {
         notices_.push_back(node::service_taken(uplink, name));
       }
-    } else if (view.refused.insert_or_assign(uplink.name(), found->second).second) {
+    } else if (std::exchange(view.refused[uplink.name()], found->second) != found->second) {
       notices_.push_back(node::refused(uplink, "service " + name + ": " + found->second));
     }
   }

@@ -3,8 +3,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -90,6 +92,62 @@ class FakeIntermediate final : private quic::Handler {
   std::unique_ptr<quic::Connection> connection_;
   quic::StreamId control_ = -1;
   wire::MessageReader reader_;
+};
+
+// Some of them and one node, over a network of 1 ms. It resolves the names of the node's
+// Intermediates, in their order.
+class FakeInternet {
+ public:
+  static base::Address address(std::size_t relay) {
+    return base::Address::v4({203, 0, 113, static_cast<std::uint8_t>(relay + 1)}, 4433);
+  }
+  void run(Node& node, base::Time& now, base::Duration time) {
+    base::Bytes buffer(base::transmit_buffer_size);
+    const base::Address self = base::Address::v4({192, 0, 2, 1}, 40000);
+    using namespace std::chrono_literals;
+    for (const base::Time end = now + time; now < end; now += 1ms) {
+      if (node.next_deadline() <= now) node.expire(now);
+      for (const auto& request : node.take_resolve_requests()) {
+        std::vector<base::Address> addresses = {address(request.uplink)};
+        addresses.insert(addresses.end(), also.begin(), also.end());
+        node.resolved(request.uplink, addresses, {}, now);
+      }
+      for (auto out = node.transmit(buffer, now); out.size > 0; out = node.transmit(buffer, now)) {
+        if (elsewhere) elsewhere(out, base::BytesView(buffer).first(out.size));
+        for (std::size_t i = 0; i < relays.size(); ++i) {
+          if (out.to != address(i) || cut.contains(i)) continue;
+          each_packet(buffer, out.size, out.segment, [&](base::BytesView packet) {
+            relays[i]->receive({0, self, address(i), out.ecn, packet}, now);
+          });
+        }
+      }
+      for (std::size_t i = 0; i < relays.size(); ++i) {
+        relays[i]->expire(now);
+        for (auto batch = relays[i]->transmit(buffer, now); batch.size > 0;
+             batch = relays[i]->transmit(buffer, now)) {
+          if (cut.contains(i)) continue;
+          each_packet(buffer, batch.size, batch.segment, [&](base::BytesView packet) {
+            node.receive({0, address(i), self, batch.ecn, packet}, now);
+          });
+        }
+      }
+    }
+  }
+
+  std::vector<std::unique_ptr<FakeIntermediate>> relays;
+  std::vector<base::Address> also;  // of every name
+  std::set<std::size_t> cut;        // nothing passes to and from them
+  // Sees every datagram, or super-datagram, of the node.
+  std::function<void(const base::Outgoing& out, base::BytesView packets)> elsewhere;
+
+ private:
+  static void each_packet(const base::Bytes& buffer, std::size_t size, std::size_t segment,
+                          const std::function<void(base::BytesView)>& use) {
+    const base::Bytes copy(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
+    for (std::size_t at = 0; at < size; at += segment) {
+      use(base::BytesView(copy).subspan(at, std::min(segment, size - at)));
+    }
+  }
 };
 
 }  // namespace ztna::node

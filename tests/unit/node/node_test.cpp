@@ -48,7 +48,14 @@ class NodeTest : public ::testing::Test {
  protected:
   void start(Session::Role role, std::size_t intermediates = 1, bool both_families = false,
              bool direct_paths = true) {
-    both_families_ = both_families;
+    if (both_families) {
+      internet_.also = {address_v6};
+      internet_.elsewhere = [this](const base::Outgoing& out, base::BytesView packets) {
+        if (out.to != address_v6) return;
+        EXPECT_EQ(out.socket, 1u);
+        questions.emplace_back(packets.begin(), packets.end());
+      };
+    }
     NodeConfig config;
     config.role = role;
     config.credentials = role == Session::Role::agent ? authority().agent("alice")
@@ -72,52 +79,9 @@ class NodeTest : public ::testing::Test {
     ASSERT_TRUE(node->uplinks().back()->up());
   }
 
-  static base::Address address(std::size_t relay) {
-    return base::Address::v4({203, 0, 113, static_cast<std::uint8_t>(relay + 1)}, 4433);
-  }
+  static base::Address address(std::size_t relay) { return FakeInternet::address(relay); }
 
-  void run(base::Duration time) {
-    base::Bytes buffer(base::transmit_buffer_size);
-    const base::Address self = base::Address::v4({192, 0, 2, 1}, 40000);
-    for (const base::Time end = now + time; now < end; now += 1ms) {
-      if (node->next_deadline() <= now) node->expire(now);
-      for (const auto& request : node->take_resolve_requests()) {
-        std::vector<base::Address> addresses = {address(request.uplink)};
-        if (both_families_) addresses.push_back(address_v6);
-        node->resolved(request.uplink, addresses, {}, now);
-      }
-      for (auto out = node->transmit(buffer, now); out.size > 0;
-           out = node->transmit(buffer, now)) {
-        if (out.to == address_v6) {
-          EXPECT_EQ(out.socket, 1u);
-          questions.emplace_back(buffer.begin(),
-                                 buffer.begin() + static_cast<std::ptrdiff_t>(out.size));
-        }
-        for (std::size_t i = 0; i < relays.size(); ++i) {
-          if (out.to != address(i)) continue;
-          each_packet(buffer, out.size, out.segment, [&](base::BytesView packet) {
-            relays[i]->receive({0, self, address(i), out.ecn, packet}, now);
-          });
-        }
-      }
-      for (std::size_t i = 0; i < relays.size(); ++i) {
-        relays[i]->expire(now);
-        for (auto batch = relays[i]->transmit(buffer, now); batch.size > 0;
-             batch = relays[i]->transmit(buffer, now)) {
-          each_packet(buffer, batch.size, batch.segment, [&](base::BytesView packet) {
-            node->receive({0, address(i), self, batch.ecn, packet}, now);
-          });
-        }
-      }
-    }
-  }
-  static void each_packet(const base::Bytes& buffer, std::size_t size, std::size_t segment,
-                          const std::function<void(base::BytesView)>& use) {
-    const base::Bytes copy(buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(size));
-    for (std::size_t at = 0; at < size; at += segment) {
-      use(base::BytesView(copy).subspan(at, std::min(segment, size - at)));
-    }
-  }
+  void run(base::Duration time) { internet_.run(*node, now, time); }
 
   // The last question asked of the Intermediate's IPv6 address is answered from `from`.
   void answer(const base::Address& seen, const base::Address& from = address_v6) {
@@ -154,11 +118,11 @@ class NodeTest : public ::testing::Test {
   base::Time now{1000s};
   static constexpr std::array<std::uint8_t, 16> ip6 = {0x20, 1, 0xd, 0xb8, 0, 1};
   inline static const base::Address address_v6 = base::Address::v6({0x20, 1, 0xd, 0xb8}, 4433);
-  bool both_families_ = false;         // names resolve to address_v6, too
   std::vector<base::Bytes> questions;  // what was sent there
   Recorder owner;
   std::unique_ptr<Node> node;
-  std::vector<std::unique_ptr<FakeIntermediate>> relays;
+  FakeInternet internet_;
+  std::vector<std::unique_ptr<FakeIntermediate>>& relays = internet_.relays;
 };
 
 // What must be at the other end follows from what this end is, whatever the Intermediate says.
