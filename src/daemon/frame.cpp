@@ -217,7 +217,7 @@ std::string Frame::Impl::status_text() const {
   const auto place = [](const std::string& file) {
     std::error_code error;
     const auto absolute = std::filesystem::absolute(file, error);
-    return error ? file : absolute.lexically_normal().string();
+    return error ? file : absolute.string();
   };
   root["certificate"]["file"] = place(options.common.identity.certificate);
   root["certificate"]["not_after"] = base::rfc3339(self.not_after);

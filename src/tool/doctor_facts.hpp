@@ -72,6 +72,7 @@ struct FileFacts {
 
 struct IdentityFacts {
   FileFacts certificate, key, roots;
+  bool in_use = false;  // the certificate's file is the running daemon's
   identity::Inspection inspection;
   base::Status accepted;  // what a daemon says to all of it
 };

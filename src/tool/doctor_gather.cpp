@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include "daemon/trust.hpp"
 #include "identity/authority.hpp"
@@ -219,17 +221,35 @@ class Gathering {
     }
     const auto named = [&](const char* name) { return !inputs_.environment[name].empty(); };
     if (facts_.role == Role::intermediate && !named("ZTNA_LISTEN") && !named("ZTNA_CONFIG")) {
-      told_.listeners.clear();
-      for (const Json& each : list(*status, "listen")) {
-        const auto address = base::Address::parse(each.is_string() ? each.get<std::string>() : "");
-        if (address) told_.listeners.push_back({"--listen", *address, true, false});
-      }
+      take_listeners(*status);
     }
     const std::string policy = text(member(*status, "policy"), "file", "");
-    if (told_.policy.empty() && !policy.empty()) {
-      told_.policy = policy;
-      filled("--policy");
+    if (told_.policy.empty()) told_.policy = policy;
+  }
+
+  // Nobody names --listen: not the usual place counts, but where it really is.
+  void take_listeners(const Json& status) {
+    const auto is_usual = [](const UdpListener& each) { return each.flag == "--listen"; };
+    std::vector<UdpListener> listeners;
+    for (const Json& each : list(status, "listen")) {
+      const auto address = base::Address::parse(scalar_text(each, ""));
+      const bool told = address && std::ranges::any_of(told_.listeners, [&](const auto& other) {
+                          return !is_usual(other) && other.address == *address;
+                        });
+      if (address && !told) listeners.push_back({"--listen", *address, true, false});
     }
+    if (listeners.empty()) return;
+    std::erase_if(told_.listeners, is_usual);
+    told_.listeners.insert(told_.listeners.end(), listeners.begin(), listeners.end());
+  }
+
+  [[nodiscard]] bool is_daemons(const std::string& certificate) const {
+    if (!facts_.daemon.document) return false;
+    const auto status = parse_status(*facts_.daemon.document);
+    if (!status) return false;
+    std::error_code error;
+    return std::filesystem::equivalent(text(member(*status, "certificate"), "file", ""),
+                                       certificate, error);
   }
 
   void read_identity() {
@@ -247,6 +267,7 @@ class Gathering {
     pem.roots = id.roots.text;
     pem.roots_where = files.roots;
     id.inspection = identity::inspect(pem, facts_.now);
+    id.in_use = is_daemons(files.certificate);
     const auto trust = daemon::load_trust(files, "", facts_.role, facts_.now);
     if (!trust) id.accepted = tl::unexpected(trust.error());
     facts_.identity = std::move(id);

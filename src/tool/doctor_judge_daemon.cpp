@@ -36,14 +36,16 @@ void judge_port(const DoctorFacts& facts, const Json& status, const PortFacts& p
   const std::string check = facts.role == Role::intermediate ? "listen" : "p2p-port";
   const std::string name = "UDP " + port.address.to_string();
   if (!port.error) return out.push_back(ok(check, name + " is free"));
-  if (port.error->code != base::ErrorCode::already_exists) {
-    return out.push_back(problem(check, port.flag + ": " + port.error->message(), {}));
-  }
+  const bool taken = port.error->code == base::ErrorCode::already_exists;
   // An Agent does not tell where it listens.
-  const bool untold = !status.is_null() && list(status, "listen").empty();
+  const bool untold = taken && !status.is_null() && list(status, "listen").empty();
+  // What it holds it could bind, whatever it says to us: a port below 1024, say.
   if (holds(status, port.address) || untold) {
     return out.push_back(ok(check, name + " is held by the running " + name_of(facts, status) +
                                        (untold ? ", as far as can be told" : "")));
+  }
+  if (!taken) {
+    return out.push_back(problem(check, port.flag + ": " + port.error->message(), {}));
   }
   const std::string number = std::to_string(port.address.port());
   out.push_back(problem(check, name + " is taken by another program",
@@ -104,9 +106,7 @@ void judge_reload(const DoctorFacts& facts, const Json& status, Findings& out) {
   if (!facts.identity->accepted) return;  // it would stay with what it has
   const Json& used = member(status, "certificate");
   const std::string until = base::rfc3339(facts.identity->inspection.validity->until);
-  if (text(used, "file") != facts.identity->certificate.path || text(used, "not_after") == until) {
-    return;
-  }
+  if (!facts.identity->in_use || text(used, "not_after") == until) return;
   out.push_back(warning("daemon",
                         "it still uses a certificate that ends at " + text(used, "not_after") +
                             ", the file's ends at " + until,

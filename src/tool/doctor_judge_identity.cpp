@@ -216,8 +216,8 @@ void judge_policy(const DoctorFacts& facts, Findings& out) {
                                  "set ZTNA_POLICY, or put policy.toml beside the certificate"));
   }
   if (facts.policy->error) {
-    return out.push_back(
-        problem("policy", facts.policy->error->message(), "put it there, or correct ZTNA_POLICY"));
+    return out.push_back(problem("policy", facts.policy->error->message(),
+                                 "put it there, or correct --policy or ZTNA_POLICY"));
   }
   const auto policy = policy::Policy::parse(facts.policy->text, facts.policy->path);
   if (!policy) {

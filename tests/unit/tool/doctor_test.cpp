@@ -68,6 +68,7 @@ DoctorFacts healthy_machine(Role role = Role::agent) {
   facts.clock = {true, true, 10ms};
   IdentityFacts id;
   id.certificate.path = "/certs/cert.pem";
+  id.in_use = true;
   id.key.path = "/certs/key.pem";
   id.key.mode = 0600;
   id.roots.path = "/certs/ca-cert.pem";
