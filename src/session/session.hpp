@@ -291,7 +291,7 @@ class Session final : private quic::Handler {
   void move_to_relay(SwitchReason reason, base::Time now);
   void begin_round(base::Time now);
   void send_punch(std::uint32_t round);
-  void note_progress(base::Time now);
+  void note_progress();
   [[nodiscard]] base::Time silence_deadline() const;
   [[nodiscard]] base::Time paths_deadline() const;
   [[nodiscard]] base::Outgoing transmit_probe(base::MutableBytes buffer);

@@ -149,6 +149,7 @@ std::size_t Session::write(StreamId id, base::BytesView data) {
   const Flow* const f = flow(id);
   if (f == nullptr || f->over || !connection_) return 0;
   wake();
+  note_progress();
   return connection_->write(id, data);
 }
 
@@ -182,6 +183,7 @@ bool Session::send_datagram(StreamId id, base::BytesView payload) {
   const Flow* const f = flow(id);
   if (f == nullptr || f->over || !has_datagrams(f->protocol)) return false;
   wake();
+  note_progress();
   datagrams_.push(wire::flow_of_stream(id), payload);
   return true;
 }
@@ -269,6 +271,7 @@ void Session::on_stream_data(StreamId id, base::BytesView data, bool fin) {
   if (has_datagrams(f->protocol)) {
     connection_->consume(id, data.size());
   } else if (!data.empty()) {
+    note_progress();
     handler_.on_flow_data(*this, id, data);
   }
   f = flow(id);
@@ -311,6 +314,7 @@ void Session::on_datagram(base::BytesView datagram) {
     ++counters_.datagrams_dropped;
     return;
   }
+  note_progress();
   if (!parsed->header.fragmented) return handler_.on_flow_datagram(*this, id, parsed->payload);
   if (const auto whole = reassembler_.add(*parsed, now_)) {
     handler_.on_flow_datagram(*this, id, *whole);

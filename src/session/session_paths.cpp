@@ -22,6 +22,9 @@ namespace {
 namespace timeouts = nat::timeouts;
 
 constexpr std::size_t kept_switches = 16;
+// No larger ones than these keep the session alive, acknowledge, or carry so little of a flow that
+// the flow itself has to tell.
+constexpr std::size_t quiet_packet = 64;
 constexpr std::string_view check_label = "EXPORTER-ztna-check";
 // Out of connection ids, or a migration is still under way: ask again after this.
 constexpr base::Duration blocked_pause = std::chrono::milliseconds(200);
@@ -133,7 +136,7 @@ bool Session::receive_direct(const base::Incoming& packet, base::Time now) {
   unanswered_since_ = base::never;
   last_heard_ = now;
   prober_->note_packet(pair, now);
-  note_progress(now);
+  if (packet.payload.size() > quiet_packet) note_progress();
   if (role_ == Role::agent && !on_direct()) relayed_rtt_ = connection_->stats().smoothed_rtt;
   connection_->receive(label, packet.ecn, packet.payload, now);
   wake();
@@ -168,7 +171,7 @@ base::Outgoing Session::send_direct(nat::PairId id, const quic::Batch& batch) {
   const nat::Pair* const pair = prober_->pair(id);
   if (pair == nullptr) return {};
   const std::size_t packets = (batch.size + batch.segment - 1) / batch.segment;
-  note_progress(now_);
+  if (batch.size > quiet_packet) note_progress();
   if (unanswered_since_ == base::never && connection_->expects_answer()) unanswered_since_ = now_;
   if (direct_suspended(now_)) {
     counters_.direct_suspended += packets;
@@ -180,9 +183,9 @@ base::Outgoing Session::send_direct(nat::PairId id, const quic::Batch& batch) {
 }
 
 // Data moves: heartbeats come often, and large ones are as large as its packets.
-void Session::note_progress(base::Time now) {
-  if (flows_.empty()) return;
-  prober_->note_active(now);
+void Session::note_progress() {
+  if (flows_.empty() || !on_direct()) return;
+  prober_->note_active(now_);
   prober_->set_packet_size(connection_->max_udp_payload());
 }
 

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
 #include "sim/scene.hpp"
 #include "sim/seeded_random.hpp"
@@ -90,6 +91,25 @@ TEST_F(Direct, ANatThatForgetsInMidTrafficIsMadeUpForWithinTwoRoundTrips) {
     longest = std::max(longest, scene.world.now() - flushed);
   }
   EXPECT_LT(longest, 80ms);
+}
+
+// A flow that is open and has nothing to say is no reason to ask often whether the path lives;
+// neither is QUIC's keep-alive.
+TEST_F(Direct, AnIdleFlowCostsAPacketInFiveSecondsEachWay) {
+  Scene scene({.direct_paths = true});
+  ASSERT_TRUE(scene.settle());
+  Client& client = scene.open({.size = 1000, .write_pause = 1h});
+  ASSERT_TRUE(scene.world.run([&] { return on_direct(scene); }, 2s));
+  scene.world.idle(5s);
+  std::map<const Machine*, int> sent;
+  scene.world.filter = [&](const Machine& from, const Machine& to, base::BytesView) {
+    if (between_nodes(scene, from, to)) ++sent[&from];
+    return true;
+  };
+  scene.world.idle(100s);
+  EXPECT_FALSE(client.over());
+  ASSERT_EQ(sent.size(), 2u);
+  for (const auto& [from, packets] : sent) EXPECT_LE(packets, 21);
 }
 
 // Nobody is told: the direct way swallows everything from one moment to the next.
