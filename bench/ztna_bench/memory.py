@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ztna_lab.namespaces import run
+from ztna_lab.namespaces import LabError, run
 from ztna_lab.programs import program
 
 from .figures import Figure
@@ -20,6 +20,8 @@ def measure(quick: bool, say) -> list[Figure]:
                 f"--benchmark_min_time={'0.05' if quick else '1'}"], timeout=300)
     figures = []
     for each in json.loads(done.stdout)["benchmarks"]:
+        if each.get("error_occurred"):
+            raise LabError(f"bench_quic: {each['name']}: {each['error_message']}")
         unit = next((unit for unit in COUNTERS if unit in each), "")
         name = f"{each['name'].partition('/')[0]}, {each.get('label', '')}"
         figures.append(Figure(name, unit or f"{each['time_unit']} of CPU",
