@@ -278,7 +278,8 @@ std::string nothing_served(const std::vector<Engine::ServiceView>& services) {
 std::string refusals(const Engine::ServiceView& service) {
   std::string text;
   for (const auto& [intermediate, why] : service.refused) {
-    text += (text.empty() ? "" : "; ") + why + " (" + intermediate + ")";
+    if (!text.empty()) text += "; ";
+    text.append(why).append(" (").append(intermediate).append(")");
   }
   return text;
 }
