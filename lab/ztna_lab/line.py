@@ -46,6 +46,8 @@ class Line:
             if name not in names or not 0 <= values[name] < float("inf"):
                 raise ValueError(f"{part!r} is no property of a line: {', '.join(names)}, "
                                  "as in delay=20,jitter=5,loss=1,rate=20")
+            if name == "loss" and values[name] > 100:
+                raise ValueError(f"{part!r}: loss is 0 to 100 percent")
         return Line(**values)
 
     def __str__(self) -> str:

@@ -30,7 +30,10 @@ def run(scenario: Scenario, host: str, command: str) -> int:
         if host not in lab.hosts:
             raise LabError(f"there is no host {host}; there are: {', '.join(lab.hosts)}")
         scene.start()
-        scene.hello()
+        try:
+            scene.hello()
+        except LabError as error:  # people want to see what that looks like
+            print(f"The service cannot be reached yet: {error}", file=sys.stderr)
         runtime = lab.folder / host
         runtime.mkdir(exist_ok=True)
         shell = os.environ.get("SHELL", "/bin/sh")

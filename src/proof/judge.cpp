@@ -60,7 +60,7 @@ bool same_session(const Statement& a, const Statement& b) {
 base::Result<Seen> open_all(const Snapshot& snapshot, const Report& report,
                             const identity::Roots* roots) {
   const Step step = snapshot.step;
-  const std::string first = first_nonce(report.nonce, step);
+  const std::string first = first_nonce(report.nonce, report.packets, step);
   const bool relay_first = intermediate_first(step);
   const std::string of_ends =
       relay_first ? second_nonce(first, {snapshot.intermediate.signature}) : first;

@@ -63,8 +63,8 @@ bool intermediate_first(Step step) {
          step != Step::after_direct_suspended;
 }
 
-std::string first_nonce(const std::string& run, Step step) {
-  return run + "." + std::to_string(static_cast<int>(step));
+std::string first_nonce(const std::string& run, std::uint64_t packets, Step step) {
+  return run + "." + std::to_string(packets) + "." + std::to_string(static_cast<int>(step));
 }
 
 std::string second_nonce(const std::string& first, const std::vector<base::Bytes>& signatures) {

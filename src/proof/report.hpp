@@ -37,8 +37,9 @@ inline constexpr std::array all_steps = {Step::start,
 // what is over by the ends first, so that what it relayed between two steps encloses what they
 // sent. Who comes second is asked with a nonce that did not exist before the first's signature.
 [[nodiscard]] bool intermediate_first(Step step);
-// `run`: Report::nonce, 1 to 20 characters.
-[[nodiscard]] std::string first_nonce(const std::string& run, Step step);
+// `run`: Report::nonce, 1 to 20 characters; `packets`: Report::packets, below 10^9. Both are signed
+// by it.
+[[nodiscard]] std::string first_nonce(const std::string& run, std::uint64_t packets, Step step);
 [[nodiscard]] std::string second_nonce(const std::string& first,
                                        const std::vector<base::Bytes>& signatures);
 

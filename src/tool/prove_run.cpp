@@ -170,7 +170,7 @@ class Run {
     s.step = step;
     const std::vector<Place> ends = {{"agent", &s.agent}, {"connector", &s.connector}};
     const std::vector<Place> relay = {{"intermediate", &s.intermediate}};
-    const std::string first = proof::first_nonce(plan_.nonce, step);
+    const std::string first = proof::first_nonce(plan_.nonce, plan_.packets, step);
     Status done;
     if (proof::intermediate_first(step)) {
       done = state("intermediate", first, relay);

@@ -62,3 +62,5 @@ def test_a_line_reads_what_it_writes():
     for wrong in ("speed=3", "delay=-1", "delay", "delay=x", "loss=inf"):
         with pytest.raises(ValueError, match="is no property of a line"):
             Line.parse(wrong)
+    with pytest.raises(ValueError, match="0 to 100"):
+        Line.parse("loss=200")

@@ -93,7 +93,7 @@ class Judge : public testing::Test {
       i.relay = views[step].relay;
       // In the order in which they are asked: see report.hpp.
       const Step name = all_steps.at(step);
-      a.nonce = c.nonce = i.nonce = first_nonce(report.nonce, name);
+      a.nonce = c.nonce = i.nonce = first_nonce(report.nonce, report.packets, name);
       Snapshot snapshot{name, {}, {}, {}};
       if (intermediate_first(name)) {
         if (edit) edit(step, a, c, i);
@@ -261,6 +261,15 @@ TEST_F(Judge, SignersMustBeWhoTheySayAndOfThisCa) {
   EXPECT_FALSE(verdict(repeated));
 }
 
+// A report that asks for less than was agreed on is another report.
+TEST_F(Judge, TheNumberOfPacketsIsSigned) {
+  Report fewer = report(honest());
+  fewer.packets = 10;
+  const auto found = verdict(fewer);
+  ASSERT_FALSE(found);
+  EXPECT_THAT(found.error().message(), HasSubstr("another question"));
+}
+
 // What somebody said at one step is not what he said at another, however often it is shown; and the
 // Intermediate's count encloses the ends': it cannot be asked for both of its statements at once.
 TEST_F(Judge, NoStatementCountsTwice) {
@@ -275,10 +284,10 @@ TEST_F(Judge, NoStatementCountsTwice) {
   // The Intermediate's second statement, asked for before the ends had made theirs.
   Report early = good;
   Statement i = open(good.snapshots.at(1).intermediate).value();
-  i.nonce = second_nonce(first_nonce("n", Step::after_traffic), {{1, 2}, {3, 4}});
+  i.nonce = second_nonce(first_nonce("n", packets, Step::after_traffic), {{1, 2}, {3, 4}});
   early.snapshots.at(1).intermediate = sign(i, *relay).value();
   EXPECT_FALSE(verdict(early));
-  EXPECT_LE(second_nonce(first_nonce(std::string(16, 'f'), Step::returned),
+  EXPECT_LE(second_nonce(first_nonce(std::string(16, 'f'), 999'999'999, Step::returned),
                          {base::Bytes(71, 1), base::Bytes(71, 1)})
                 .size(),
             64u)
