@@ -211,8 +211,8 @@ def as_node(deployment: dict, site: dict[str, str], names: dict[str, str]) -> di
     return deployment
 
 
-def play(machine: Machine, *items: dict) -> tuple[str, str]:
-    """The pod's container, and the address of the pod."""
+def play(machine: Machine, *items: dict) -> tuple[str, str, str]:
+    """The pod's container, the address of the pod, and the node's own, as its pods see it."""
     machine.run("podman", "kube", "play", "-", data=yaml.safe_dump_all(items), timeout=120)
     deployment = items[-1]
     pod = next(p for p in json.loads(machine.podman("pod", "ps", "--format", "json"))
@@ -220,7 +220,7 @@ def play(machine: Machine, *items: dict) -> tuple[str, str]:
     infra = json.loads(machine.podman("inspect", pod["InfraId"]))[0]
     [network] = infra["NetworkSettings"]["Networks"].values()
     [name] = [c["Names"] for c in pod["Containers"] if c["Id"] != pod["InfraId"]]
-    return name, network["IPAddress"]
+    return name, network["IPAddress"], network["Gateway"]
 
 
 def config_map(name: str, data: dict[str, str]) -> dict:
@@ -251,10 +251,8 @@ def test_the_pods_for_a_pi_run_and_an_agent_reaches_the_app(clean):
     (pki / "relay/policy.toml").write_text(policy)
     machine.run("chown", "-R", "65532:65532", str(pki))
 
-    # The app; and the node's own address, as its pods see it.
-    app, app_address = play(machine, as_node(named(items, "Deployment", "http-app"), SITE, {}))
-    networks = json.loads(machine.podman("network", "inspect", "podman"))
-    site = {**SITE, "INTERMEDIATE_HOST": networks[0]["subnets"][0]["gateway"]}
+    app, app_address, node = play(machine, as_node(named(items, "Deployment", "http-app"), SITE, {}))
+    site = {**SITE, "INTERMEDIATE_HOST": node}
 
     # The Intermediate and the Agent are outside of the cluster.
     machine.podman("run", "--detach", "--name", "intermediate", "--network", "host", *HARDENED,
@@ -265,7 +263,7 @@ def test_the_pods_for_a_pi_run_and_an_agent_reaches_the_app(clean):
     connector = named(items, "Deployment", "app-connector")
     files = {"connector-cert.pem": "cert.pem", "connector-key.pem": "key.pem", "ca-cert.pem": "ca-cert.pem"}
     certs = {key: (pki / "home" / name).read_text() for key, name in files.items()}
-    pod, address = play(machine, config_map("connector-tls", certs), config_map("ztna-site", site),
+    pod, address, _ = play(machine, config_map("connector-tls", certs), config_map("ztna-site", site),
                         config_map("ztna-policy", {"policy.toml": policy}),
                         as_node(connector, site, {"http-app.ztna.svc.cluster.local": app_address}))
     machine.podman("run", "--detach", "--name", "agent", "--network", "host", *HARDENED,
