@@ -21,6 +21,13 @@ class BrokerTest : public Bench {
     const auto ready = agent.of(Kind::kSessionReady);
     return ready.empty() ? std::string() : ready.at(0).session_ready().session_id();
   }
+  // The one offers web by TCP, and then the other by UDP.
+  void contradict(Client& one, Client& other) {
+    one.offer({"web"});
+    run(300ms);
+    other.offer({"web"}, true);
+    run(300ms);
+  }
   [[nodiscard]] std::size_t instances_of(const std::string& service) const {
     return engine->broker().directory().instances(service).size();
   }
@@ -368,10 +375,7 @@ TEST_F(BrokerTest, ANewPolicyDecidesStandingOffersAnew) {
 TEST_F(BrokerTest, ANewPolicyDoesNotLetAContradictionIn) {
   Client& home = joined(connector("home"));
   Client& away = joined(connector("away"));
-  home.offer({"web"});
-  run(300ms);
-  away.offer({"web"}, true);
-  run(300ms);
+  contradict(home, away);
   engine->reload(relay(), config.policy, now);
   run(300ms);
   const auto& instances = engine->broker().directory().instances("web");
@@ -388,10 +392,7 @@ TEST_F(BrokerTest, ANewPolicyDoesNotLetAContradictionIn) {
 TEST_F(BrokerTest, WhatWasContradictedIsPassedOnWhenTheOtherIsLost) {
   Client& home = joined(connector("home"));
   Client& away = joined(connector("away"));
-  home.offer({"web"});
-  run(300ms);
-  away.offer({"web"}, true);
-  run(300ms);
+  contradict(home, away);
   EXPECT_EQ(away.refused_services(), std::vector<std::string>{"web"});
   home.connection->close(0, "gone", now);
   run(300ms);
@@ -407,10 +408,7 @@ TEST_F(BrokerTest, ANewPolicyMayMoveAServiceToAnotherProtocol) {
   };
   Client& first = joined(connector("first"));
   Client& second = joined(connector("second"));
-  first.offer({"web"});
-  run(300ms);
-  second.offer({"web"}, true);
-  run(300ms);
+  contradict(first, second);
   for (int i = 0; i < 2; ++i) {
     engine->reload(relay(), only("second"), now);
     run(300ms);
