@@ -49,4 +49,9 @@ const std::vector<std::string>& Directory::offered_by(NodeKey node) const {
   return found == by_node_.end() ? none : found->second;
 }
 
+bool Directory::offers(NodeKey node, const std::string& service) const {
+  const auto& names = offered_by(node);
+  return std::ranges::find(names, service) != names.end();
+}
+
 }  // namespace ztna::directory

@@ -44,6 +44,7 @@ class Directory {
   }
   // Names of what this Connector offers.
   [[nodiscard]] const std::vector<std::string>& offered_by(NodeKey node) const;
+  [[nodiscard]] bool offers(NodeKey node, const std::string& service) const;
 
  private:
   [[nodiscard]] bool stands(NodeKey node, const std::vector<Service>& services) const;

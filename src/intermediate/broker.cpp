@@ -94,7 +94,6 @@ bool Broker::decide_offer(Peer& connector, Offered& offered, base::Time now) {
   std::vector<directory::Service> passed;
   std::map<std::string, std::string> refused;
   offered.contradicts = false;
-  const auto& known = directory_.offered_by(connector.key());
   for (const directory::Service& service : offered.services) {
     policy::Decision decision = host_.policy().may_serve(connector.principal(), service.name);
     if (decision.allowed && contradicts(connector, service)) {
@@ -103,7 +102,7 @@ bool Broker::decide_offer(Peer& connector, Offered& offered, base::Time now) {
     }
     std::string why = decision.allowed ? "" : decision.rule.substr(0, max_reason);
     const auto before = offered.refused.find(service.name);
-    const bool news = decision.allowed ? std::ranges::find(known, service.name) == known.end()
+    const bool news = decision.allowed ? !directory_.offers(connector.key(), service.name)
                                        : before == offered.refused.end() || before->second != why;
     if (news && connector.may_record_offer(now)) {
       policy::AuditRecord record = record_of(connector, policy::AuditEvent::offer);
@@ -563,8 +562,7 @@ void Broker::reevaluate(base::Time now) {
     if (connector == nullptr) continue;
     std::vector<directory::Service> standing = offered.services;
     std::erase_if(standing, [&](const directory::Service& service) {
-      const auto& known = directory_.offered_by(key);
-      return std::ranges::find(known, service.name) == known.end() ||
+      return !directory_.offers(key, service.name) ||
              !host_.policy().may_serve(connector->principal(), service.name).allowed;
     });
     directory_.offer(key, connector->uri(), connector->incarnation(), standing);
