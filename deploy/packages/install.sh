@@ -72,18 +72,30 @@ install_units() {
   fi
 }
 
+# A folder and those above it. Names those that were not there, with a slash at their end.
+make_folder() {
+  if [ ! -d "$1" ]; then
+    make_folder "$(dirname "$1")"
+    mkdir -m 0755 "$1"
+    echo "$1/"
+  fi
+}
+
 install_all() {
   lacking=$(missing)
   [ -z "$lacking" ] || fail 1 "this is missing:
 $lacking"
   if [ -e "$manifest" ]; then uninstall_files; fi
-  install -d "$prefix/share/ztna" /etc/ztna
+  folders=$(make_folder "$prefix/share/ztna")
+  [ -z "$folders" ] || echo "$folders" >>"$manifest"
+  install -d /etc/ztna
   chmod 755 /etc/ztna
   (cd files/usr && find . -type f ! -path './lib/systemd/*' | sort) | while read -r file; do
     file=${file#./}
     mode=0644
     case $file in bin/*) mode=0755 ;; esac
-    install -D -m "$mode" "files/usr/$file" "$prefix/$file"
+    make_folder "$(dirname "$prefix/$file")" >>"$manifest"
+    install -m "$mode" "files/usr/$file" "$prefix/$file"
     echo "$prefix/$file" >>"$manifest"
   done
   install_users
@@ -93,17 +105,11 @@ $lacking"
 }
 
 uninstall_files() {
-  while read -r file; do rm -f "$file"; done <"$manifest"
-  # Folders that are empty now.
-  while read -r file; do
-    folder=$(dirname "$file")
-    while [ "$folder" != "$prefix" ] && [ "$folder" != /etc/systemd/system ] && [ -d "$folder" ] &&
-      rmdir "$folder" 2>/dev/null; do
-      folder=$(dirname "$folder")
-    done
-  done <"$manifest"
+  sed '/\/$/d' "$manifest" | while read -r file; do rm -f "$file"; done
+  # Folders that we made and nobody else uses, the innermost first.
+  folders=$(sed '/\/$/!d' "$manifest" | sort -r)
   rm -f "$manifest"
-  rmdir "$prefix/share/ztna" 2>/dev/null || true
+  printf '%s\n' "$folders" | while read -r folder; do rmdir "$folder" 2>/dev/null || true; done
 }
 
 uninstall_all() {

@@ -28,8 +28,8 @@ from netns import require_netns  # noqa: E402
 from ztna import wait_for  # noqa: E402
 
 MIRROR = "http://deb.debian.org/debian"
-# With apt's lists, so that it can find what a package depends on.
-MAKE = ["--quiet", "--variant=minbase", "--include=systemd,adduser,procps", "--skip=cleanup/apt"]
+# With what our packages depend on, so that only they are new in it, and apt's lists.
+MAKE = ["--quiet", "--variant=minbase", "--include=systemd,adduser,libgnutls30,procps", "--skip=cleanup/apt"]
 ENVIRONMENT = ["env", "-i", "HOME=/root", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive"]
 
@@ -124,7 +124,7 @@ class Machine:
     def files(self) -> set[str]:
         """All there is, without what package management and systemd keep for themselves."""
         keep = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "var/lib/systemd", "proc", "sys", "dev",
-                "run", "tmp", "etc/machine-id", "var/tmp")
+                "run", "tmp", "etc/machine-id", "etc/.updated", "var/.updated", "var/tmp")
         found = set()
         for folder, folders, names in os.walk(self.root):
             relative = os.path.relpath(folder, self.root)
