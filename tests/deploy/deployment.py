@@ -10,7 +10,7 @@ import sys
 import tarfile
 import threading
 
-from machine import Machine, wait_for
+from machine import Machine, need, wait_for
 
 from ztna import BIN, Process
 
@@ -55,6 +55,16 @@ def run(*argv: object, check: bool = True, **options) -> subprocess.CompletedPro
 def package(out: pathlib.Path, *arguments: str) -> list[pathlib.Path]:
     done = run(SOURCE / "scripts/package", "--build", BIN.parent, "--out", out, *arguments)
     return [pathlib.Path(line) for line in done.stdout.splitlines()]
+
+
+def dependencies(deb: pathlib.Path) -> set[str]:
+    """The names of the packages that it asks for."""
+    return {name.split()[0] for name in run("dpkg-deb", "--field", deb, "Depends").stdout.split(", ")}
+
+
+def check_lintian(debs: list[pathlib.Path]):
+    done = run(need("lintian"), "--fail-on", "error", "--no-tag-display-limit", "--allow-root", *debs, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def newer_of(debs: list[pathlib.Path], out: pathlib.Path) -> list[pathlib.Path]:

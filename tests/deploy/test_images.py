@@ -264,8 +264,8 @@ def test_the_pods_for_a_pi_run_and_an_agent_reaches_the_app(clean):
     files = {"connector-cert.pem": "cert.pem", "connector-key.pem": "key.pem", "ca-cert.pem": "ca-cert.pem"}
     certs = {key: (pki / "home" / name).read_text() for key, name in files.items()}
     pod, address, _ = play(machine, config_map("connector-tls", certs), config_map("ztna-site", site),
-                        config_map("ztna-policy", {"policy.toml": policy}),
-                        as_node(connector, site, {"http-app.ztna.svc.cluster.local": app_address}))
+                           config_map("ztna-policy", {"policy.toml": policy}),
+                           as_node(connector, site, {"http-app.ztna.svc.cluster.local": app_address}))
     machine.podman("run", "--detach", "--name", "agent", "--network", "host", *HARDENED,
                    "--volume", f"{pki}/alice:/certs:ro", "localhost/ztna/agent",
                    "--intermediate", f"{site['INTERMEDIATE_HOST']}:{site['INTERMEDIATE_PORT']}",
