@@ -13,8 +13,10 @@ function(ztna_library name)
 endfunction()
 
 # ztna_core_test(TARGET): the target ztna_core_tests builds this program. They are what the sanitizer
-# presets build and run: everything labelled "unit" or "sim".
+# presets build and run: everything labelled "unit", "sim" or "fuzz". ztna_unit_tests builds the first.
 add_custom_target(ztna_core_tests)
+add_custom_target(ztna_unit_tests)
+add_dependencies(ztna_core_tests ztna_unit_tests)
 function(ztna_core_test target)
   add_dependencies(ztna_core_tests ${target})
 endfunction()
@@ -29,6 +31,6 @@ function(ztna_unit_test name)
   endforeach()
   target_include_directories(unit_${name} PRIVATE "${PROJECT_SOURCE_DIR}/tests")
   target_link_libraries(unit_${name} PRIVATE GTest::gmock GTest::gtest_main ${arg_LINK})
-  ztna_core_test(unit_${name})
+  add_dependencies(ztna_unit_tests unit_${name})
   gtest_discover_tests(unit_${name} PROPERTIES LABELS unit TIMEOUT 120 DISCOVERY_TIMEOUT 60)
 endfunction()
