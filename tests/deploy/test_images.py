@@ -7,28 +7,19 @@ import copy
 import json
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
 import time
 
 import pytest
 import yaml
 
-from containers import Machine
+from containers import MEGABYTE, OTHERS, ROLES, Compose, Machine, empty, http_get, wait
 from manifests import ROOT, arguments, expand, named, of_kind, overlay, pod_of
 
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 from ztna import BIN  # noqa: E402
-
-ROLES = {"intermediate": "ztna/intermediate", "connector": "ztna/app-connector", "agent": "ztna/agent",
-         "tools": "ztna/tools"}
-OTHERS = {"web": "ztna/web", "http-app": "ztna/http-app"}
-MEGABYTE = 1_000_000
-
-
-def empty(folder: str) -> list[str]:
-    """--tmpfs as Docker has it: podman's, by runc, is not writable for a user who is not root."""
-    return ["--mount", f"type=tmpfs,destination={folder},tmpfs-mode=1777,chown=true"]
-
 
 HARDENED = ("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", *empty("/run/ztna"))
 
@@ -57,6 +48,17 @@ def clean(machine):
 
 # --- the images by themselves
 
+def test_an_image_that_compiles_has_all_that_it_configures(tmp_path):
+    """Compiling takes minutes; that something was not copied shows before."""
+    stage = re.search(r"(?ms)^FROM \S+ AS build\n(.*?)^FROM ", (ROOT / "deploy/docker/Dockerfile").read_text())[1]
+    for sources, destination in re.findall(r"(?m)^COPY (?!--)(.*) (\S+)$", stage):
+        for source in map(ROOT.joinpath, sources.split()):
+            copy_of = shutil.copytree if source.is_dir() else shutil.copy
+            copy_of(source, tmp_path / destination)
+    [configure] = re.findall(r"cmake --preset [^&\\]*", stage)
+    subprocess.run(configure.split(), cwd=tmp_path, check=True, timeout=120)
+
+
 @pytest.mark.parametrize("image", ROLES.values())
 def test_an_image_is_small(machine, image):
     size = machine.compressed_size(image)
@@ -82,73 +84,6 @@ def test_a_role_says_what_it_is_and_has_a_health_check(machine, target):
 
 
 # --- a local system
-
-class Compose:
-    """What `docker compose up` does, as far as deploy/docker/compose.yaml asks for it."""
-
-    def __init__(self, machine: Machine, variables: dict[str, str]):
-        self.machine = machine
-        text = (ROOT / "deploy/docker/compose.yaml").read_text()
-        text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: variables.get(m[1], m[2]), text)
-        self.file = yaml.safe_load(text)
-
-    KNOWN = {"image", "build", "user", "network_mode", "entrypoint", "command", "environment", "volumes",
-             "networks", "read_only", "cap_drop", "security_opt", "tmpfs", "restart", "depends_on", "ports"}
-
-    def up(self):
-        for name, options in self.file["networks"].items():
-            internal = ["--internal"] if (options or {}).get("internal") else []
-            self.machine.podman("network", "create", *internal, name)
-        for name in self.file["volumes"]:
-            self.machine.podman("volume", "create", name)
-        done: set[str] = set()
-        waiting = dict(self.file["services"])
-        while waiting:
-            name = next(n for n, s in waiting.items() if set(s.get("depends_on", {})) <= done)
-            self.start(name, waiting.pop(name), once=any(
-                s.get("depends_on", {}).get(name, {}).get("condition") == "service_completed_successfully"
-                for s in self.file["services"].values()))
-            done.add(name)
-
-    def start(self, name: str, service: dict, once: bool):
-        assert set(service) <= self.KNOWN, f"{name}: {set(service) - self.KNOWN}"
-        argv = ["run", "--name", name, *(["--rm"] if once else ["--detach"])]
-        if service.get("read_only"):
-            argv.append("--read-only")
-        for option, key in (("--cap-drop", "cap_drop"), ("--publish", "ports"), ("--volume", "volumes")):
-            for value in service.get(key, []):
-                argv += [option, value]
-        for value in service.get("tmpfs", []):
-            argv += empty(value.split(":")[0])
-        for value in service.get("security_opt", []):
-            argv += ["--security-opt", value.replace(":true", "")]
-        for key, value in service.get("environment", {}).items():
-            argv += ["--env", f"{key}={value}"]
-        if "user" in service:
-            argv += ["--user", service["user"]]
-        if "entrypoint" in service:
-            argv += ["--entrypoint", json.dumps(service["entrypoint"])]
-        argv += ["--network", service.get("network_mode") or ",".join(service["networks"])]
-        self.machine.podman(*argv, f"localhost/{service['image']}", *service.get("command", []))
-
-
-def wait(condition, what: str, timeout: float = 120):
-    """Asks twice a second: each question here is a few new processes."""
-    deadline = time.monotonic() + timeout
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
-        time.sleep(0.5)
-    return value
-
-
-def http_get(machine: Machine, url: str) -> str:
-    return machine.run("curl", "--silent", "--show-error", "--fail", "--noproxy", "*", "--max-time", "5", url,
-                       check=False).stdout
-
-
-def health(machine: Machine, name: str) -> bool:
-    return machine.run("podman", "healthcheck", "run", name, check=False).returncode == 0
-
 
 def test_the_compose_file_is_a_whole_system(clean):
     machine = clean
