@@ -181,6 +181,7 @@ class Compose:
     """What `docker compose up` does, as far as deploy/docker/compose.yaml asks for it."""
 
     def __init__(self, machine: Machine, variables: dict[str, str], tag: str = "latest"):
+        """`tag` is that of our own images."""
         self.machine, self.tag = machine, tag
         text = (ROOT / "deploy/docker/compose.yaml").read_text()
         text = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda m: variables.get(m[1], m[2]), text)
@@ -223,7 +224,8 @@ class Compose:
         if "entrypoint" in service:
             argv += ["--entrypoint", json.dumps(service["entrypoint"])]
         argv += ["--network", service.get("network_mode") or ",".join(service["networks"])]
-        self.machine.podman(*argv, f"localhost/{service['image']}:{self.tag}", *service.get("command", []))
+        tag = self.tag if service["image"] in ROLES.values() else "latest"
+        self.machine.podman(*argv, f"localhost/{service['image']}:{tag}", *service.get("command", []))
 
 
 def wait(condition, what: str, timeout: float = 120):
