@@ -66,14 +66,19 @@ image_digest() {  # REPOSITORY
 }
 
 push_image() {  # REPOSITORY IMAGE
-  local registry=$account.dkr.ecr.$region.amazonaws.com tool
+  local registry=$account.dkr.ecr.$region.amazonaws.com tool='' here=no each
   if [[ $dry_run == yes ]]; then
     echo "podman push $2 $registry/$1:$ZTNA_AWS_IMAGE_VERSION" >&3
     return
   fi
-  tool=$(command -v podman || command -v docker) ||
+  for each in podman docker; do
+    if [[ $here == yes ]] || ! command -v "$each" >/dev/null; then continue; fi
+    if "$each" image inspect "$2" >/dev/null 2>&1; then here=yes tool=$each; fi
+    tool=${tool:-$each}
+  done
+  [[ -n $tool ]] ||
     fail "ECR has no image $1:$ZTNA_AWS_IMAGE_VERSION, and neither podman nor docker is here to push $2"
-  if ! "$tool" image inspect "$2" >/dev/null 2>&1; then
+  if [[ $here == no ]]; then
     "$tool" pull --quiet "$2" >/dev/null ||
       fail "the image $2 is neither here nor in a registry; build it, or name another in $aws_env_file"
   fi
@@ -711,7 +716,7 @@ registry_option() {  # SERVICE
 
 ensure_services() {
   say "services"
-  backend_definition http-app "$http_port" tcp >"$work/http-app.json"
+  backend_definition http-app "$http_port" tcp "$(pair PORT "$http_port")" >"$work/http-app.json"
   backend_definition game-server "$game_port" udp "$(pair GAME_PORT "$game_port")" >"$work/game-server.json"
   connector_definition >"$work/app-connector.json"
   ensure_service http-app --service-registries "$(registry_option http-app)"

@@ -37,6 +37,7 @@ trap 'rm -rf "$scratch"' EXIT
 
 check_inputs() {
   local package
+  local -a found
   if [[ $dry_run == yes ]]; then return; fi
   for package in ztna ssh tar; do
     command -v "$package" >/dev/null || fail "$package is not installed here"
@@ -47,8 +48,10 @@ check_inputs() {
     https://*) ;;
     *)
       for package in ztna-intermediate ztna-connector ztna-agent ztna; do
-        compgen -G "$PACKAGE_SOURCE/${package}_*.deb" >/dev/null ||
-          fail "there is no ${package}_*.deb in $PACKAGE_SOURCE (PACKAGE_SOURCE in $env_file)"
+        found=("$PACKAGE_SOURCE/${package}"_*_amd64.deb)
+        [[ -e ${found[0]} ]] ||
+          fail "there is no ${package}_*_amd64.deb in $PACKAGE_SOURCE (PACKAGE_SOURCE in $env_file)"
+        ((${#found[@]} == 1)) || fail "there are ${#found[@]} ${package}_*_amd64.deb in $PACKAGE_SOURCE: leave one"
       done
       ;;
   esac
@@ -142,15 +145,19 @@ services = ["$SERVICE_ID"]
 TEXT
 }
 
+# What each file of /etc/ztna says; at the first boot all that is known before there is an address.
+echo_options=("LISTEN=$LOCAL_ADDR" "HTTP_PORT=$HTTP_PORT")
+intermediate_options=("CERT_DIR=$CERT_DIR/intermediate" "ZTNA_HEALTH=$INTERMEDIATE_HEALTH")
+connector_options=("CERT_DIR=$CERT_DIR/connector" "ZTNA_HEALTH=$CONNECTOR_HEALTH" "SERVICE_ID=$SERVICE_ID"
+  "ZTNA_LOCAL_ADDR=$LOCAL_ADDR" "ZTNA_P2P_LISTEN_PORT=$P2P_PORT")
+
 files() {
   file_entry /usr/local/sbin/ztna-droplet 0755 <"$here/droplet/ztna-droplet"
   file_entry /etc/ztna/echo.nginx 0644 <"$here/droplet/echo.nginx"
-  printf '%s\n' "LISTEN=$LOCAL_ADDR" "HTTP_PORT=$HTTP_PORT" | file_entry /etc/ztna/echo.env 0644
   policy | file_entry /etc/ztna/policy.toml 0644
-  printf '%s\n' "CERT_DIR=$CERT_DIR/intermediate" "ZTNA_HEALTH=$INTERMEDIATE_HEALTH" |
-    file_entry /etc/ztna/intermediate.env 0644
-  printf '%s\n' "CERT_DIR=$CERT_DIR/connector" "ZTNA_HEALTH=$CONNECTOR_HEALTH" "SERVICE_ID=$SERVICE_ID" \
-    "ZTNA_LOCAL_ADDR=$LOCAL_ADDR" "ZTNA_P2P_LISTEN_PORT=$P2P_PORT" | file_entry /etc/ztna/connector.env 0644
+  printf '%s\n' "${echo_options[@]}" | file_entry /etc/ztna/echo.env 0644
+  printf '%s\n' "${intermediate_options[@]}" | file_entry /etc/ztna/intermediate.env 0644
+  printf '%s\n' "${connector_options[@]}" | file_entry /etc/ztna/connector.env 0644
 }
 
 user_data() {
@@ -216,7 +223,7 @@ install_packages() {
     https://*) on_droplet "$address" ztna-droplet install "$PACKAGE_SOURCE" </dev/null ;;
     *)
       if ! on_droplet "$address" dpkg-query -W ztna-intermediate ztna-connector ztna-agent ztna >/dev/null 2>&1 </dev/null; then
-        (cd "$PACKAGE_SOURCE" && COPYFILE_DISABLE=1 tar -c -f - -- *.deb) |
+        (cd "$PACKAGE_SOURCE" && COPYFILE_DISABLE=1 tar -c -f - -- ztna*_amd64.deb) |
           on_droplet "$address" sh -c 'mkdir -p /var/cache/ztna-packages && tar -x -C /var/cache/ztna-packages --no-same-owner'
       fi
       on_droplet "$address" ztna-droplet install </dev/null
@@ -246,9 +253,10 @@ configure() {
     [[ $host == "$address" ]] ||
       fail "INTERMEDIATE_HOST in $env_file is $host, and the droplet has $address: put that there"
   fi
-  on_droplet "$address" ztna-droplet set intermediate.env "ZTNA_LISTEN=$address:$INTERMEDIATE_PORT" \
+  on_droplet "$address" ztna-droplet set echo.env "${echo_options[@]}" </dev/null
+  on_droplet "$address" ztna-droplet set intermediate.env "${intermediate_options[@]}" "ZTNA_LISTEN=$address:$INTERMEDIATE_PORT" \
     "ZTNA_ALT_LISTEN=$address:$STUN_ALT_PORT" </dev/null
-  on_droplet "$address" ztna-droplet set connector.env "INTERMEDIATE_HOST=$host" \
+  on_droplet "$address" ztna-droplet set connector.env "${connector_options[@]}" "INTERMEDIATE_HOST=$host" \
     "INTERMEDIATE_PORT=$INTERMEDIATE_PORT" </dev/null
   certify intermediate "$INTERMEDIATE_NAME" "$option" "$host"
   certify connector "$CONNECTOR_NAME" --serve "$SERVICE_ID"

@@ -31,7 +31,8 @@ void add_services(Table& table, ConnectorOptions& options, SingleService& single
                       "resolved anew for each flow.");
   table.text("service-id", "NAME", single.name, "With --local-addr: one tcp service.")
       .variable("SERVICE_ID");
-  table.text("local-addr", "HOST:PORT", single.backend, "The backend of --service-id.");
+  table.text("local-addr", "HOST:PORT", single.backend, "The backend of --service-id.")
+      .variable("LOCAL_ADDR");
   table.number<std::uint32_t>("max-flows", options.max_flows, 1, 1'000'000,
                               "Live flows at most, all services together; more are refused. "
                               "One Agent may hold a quarter of them.");
@@ -41,8 +42,10 @@ void add_services(Table& table, ConnectorOptions& options, SingleService& single
 
 void add_paths(Table& table, ConnectorOptions& options) {
   table.group("Paths");
-  table.number<std::uint16_t>("p2p-listen-port", options.p2p_listen_port, 0, 65535,
-                              "UDP port that everything leaves from; 0 takes any free one.");
+  table
+      .number<std::uint16_t>("p2p-listen-port", options.p2p_listen_port, 0, 65535,
+                             "UDP port that everything leaves from; 0 takes any free one.")
+      .variable("P2P_PORT");
   add_listen_address(table, options.p2p_listen_address);
   table.list<base::Address>("p2p-advertise", "ADDR:PORT", options.p2p_advertise, parse_advertised,
                             "Where Agents reach that port from outside: a port forward, NodePort "
@@ -54,7 +57,8 @@ void add_paths(Table& table, ConnectorOptions& options) {
       "for comparisons.");
 }
 
-// SERVICE_ID may come with a shared environment file, so alone it is no mistake of this program.
+// SERVICE_ID and LOCAL_ADDR may come with a shared environment file, so one alone is no mistake of
+// this program.
 base::Status add_single_service(const SingleService& single, ConnectorOptions& options,
                                 Merged& merged) {
   if (single.name.empty() && single.backend.empty()) return {};
@@ -63,16 +67,16 @@ base::Status add_single_service(const SingleService& single, ConnectorOptions& o
                       "needs " + std::string(other) + " as well, expected both or --service",
                       merged.where(given));
   };
-  if (single.backend.empty()) {
-    if (merged.where("service-id") != "environment variable SERVICE_ID" ||
-        options.services.empty()) {
-      return incomplete("service-id", "--local-addr");
-    }
-    merged.warnings.emplace_back(
-        "environment variable SERVICE_ID: ignored, --local-addr is not given and --service is");
+  if (single.backend.empty() || single.name.empty()) {
+    const bool named = !single.name.empty();
+    const char* const given = named ? "service-id" : "local-addr";
+    const char* const other = named ? "--local-addr" : "--service-id";
+    const std::string shared =
+        std::string("environment variable ") + (named ? "SERVICE_ID" : "LOCAL_ADDR");
+    if (merged.where(given) != shared || options.services.empty()) return incomplete(given, other);
+    merged.warnings.push_back(shared + ": ignored, " + other + " is not given and --service is");
     return {};
   }
-  if (single.name.empty()) return incomplete("local-addr", "--service-id");
   const auto service = parse_service(single.name + "=tcp://" + single.backend);
   if (!service) {
     const bool bad_name = !parse_service(single.name + "=tcp://localhost:1");

@@ -39,9 +39,10 @@ base::Status run(DoctorOptions& options, Context& context) {
 constexpr const char* doctor_footer =
     "Looks, changes nothing, and ends within 10 s. It reads what the daemons read: variables such "
     "as\n"
-    "INTERMEDIATE_HOST, INTERMEDIATE_PORT, SERVICE_ID, CERT_DIR and ZTNA_*, from the file and "
+    "INTERMEDIATE_HOST, INTERMEDIATE_PORT, SERVICE_ID, LOCAL_ADDR, P2P_PORT, CERT_DIR and ZTNA_*, "
     "from\n"
-    "the environment; the file's count more, and flags most. What nobody names is taken from the\n"
+    "the file and from the environment; the file's count more, and flags most. What nobody names "
+    "is taken from the\n"
     "daemon that runs here. The checks:\n"
     "\n"
     "  env          the file: lines, names, placeholders such as <cloud-ip>\n"

@@ -214,7 +214,9 @@ class Gathering {
       if (!config.intermediates.empty()) filled("--intermediate");
     }
     const std::string certificate = text(member(*status, "certificate"), "file", "");
-    if (config.identity.certificate.empty() && !certificate.empty()) {
+    // The folder that an environment file names may be that of another machine's daemon.
+    const bool elsewhere = request_.cert_dir.empty() && !exists(config.identity.certificate);
+    if (elsewhere && !certificate.empty()) {
       config.identity = {certificate, beside(certificate, "key.pem"),
                          beside(certificate, "ca-cert.pem")};
       filled("--cert-dir");

@@ -75,9 +75,9 @@ std::string describe_end(int wait_status) {
 }
 
 std::vector<std::string> child_environment(const std::vector<std::string>& variables) {
-  static constexpr std::array<std::string_view, 7> others = {
-      "INTERMEDIATE_HOST", "INTERMEDIATE_PORT", "SERVICE_ID",  "CERT_DIR",
-      "NOTIFY_SOCKET",     "WATCHDOG_USEC",     "WATCHDOG_PID"};
+  static constexpr std::array<std::string_view, 9> others = {
+      "INTERMEDIATE_HOST", "INTERMEDIATE_PORT", "SERVICE_ID",    "LOCAL_ADDR",  "P2P_PORT",
+      "CERT_DIR",          "NOTIFY_SOCKET",     "WATCHDOG_USEC", "WATCHDOG_PID"};
   std::vector<std::string> kept;
   for (const std::string& variable : variables) {
     const std::string name = variable.substr(0, variable.find('='));

@@ -204,6 +204,10 @@ class Judge {
       return not_met(asked + ": " + http.error->message(),
                      "`ztna status` has the flow's end; does the service run, and speak HTTP?");
     }
+    if (http.http_status >= 500) {
+      return not_met(asked + " answered " + std::to_string(http.http_status),
+                     "the tunnel works; look at the service, or at what answers in its place");
+    }
     return met(asked + " answered " + std::to_string(http.http_status) + ", " +
                format_count(http.octets) + " octets, in " + format_ms(http.ms));
   }

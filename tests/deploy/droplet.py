@@ -70,8 +70,9 @@ esac
 APT_GET = r"""#!/bin/bash
 set -eu
 echo "apt-get $*" >>/calls
-[[ $1 == -q && $2 == -o && $3 == DPkg::Lock::Timeout=* && $4 == install && $5 == --yes ]]
-shift 5
+[[ $1 == -q && $2 == -o && $3 == DPkg::Lock::Timeout=* && $4 == -o && $5 == Dpkg::Options::=--force-confold ]]
+[[ $6 == install && $7 == --yes ]]
+shift 7
 for file in "$@"; do
   [[ $file == /* && -s $file ]] || { echo "E: Unable to locate package $file" >&2; exit 100; }
   name=${file##*/}

@@ -316,7 +316,7 @@ def test_a_firewall_that_somebody_changed_is_put_right(cloud):
 @pytest.mark.parametrize("name, value, expected", [
     ("ADMIN_ADDRESSES", "<your-ip>/32", "ADMIN_ADDRESSES is still a placeholder"),
     ("SSH_KEY_ID", "12345", "does not know the key SSH_KEY_ID=12345"),
-    ("PACKAGE_SOURCE", "/nowhere", "there is no ztna-intermediate_*.deb in /nowhere"),
+    ("PACKAGE_SOURCE", "/nowhere", "there is no ztna-intermediate_*_amd64.deb in /nowhere"),
     ("CA_DIR", "/nowhere", "ztna ca init --trust-domain example.org --out /nowhere"),
     ("P2P_PORT", "70000", "expected a port")])
 def test_wrong_inputs_are_found_before_anything_is_made(cloud, name, value, expected):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pathlib
+import shutil
 import stat
 import subprocess
 
 import pytest
-from deployment import PACKAGES, ROLES, check_lintian, dependencies, live_through_it, package, run
-from machine import folder, need  # noqa: F401
+from deployment import PACKAGES, ROLES, SOURCE, check_lintian, dependencies, live_through_it, package, run
+from machine import Machine, folder, need  # noqa: F401
 
 @pytest.fixture(scope="module")
 def debs(folder) -> list[pathlib.Path]:
@@ -68,6 +69,28 @@ def test_the_rpm_unpacks_and_its_scripts_are_shell(rpm, folder):
     assert "useradd" in scripts and "try-restart" in scripts
     done = run(need("shellcheck"), "--shell=sh", "-", input=scripts, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def test_a_droplet_installs_them_beside_options_that_were_there_first(folder, debs):
+    """cloud-init writes /etc/ztna before there is a package, and nobody is there to answer dpkg."""
+    (folder / "droplet").mkdir()
+    machine = Machine("bookworm", folder / "droplet")
+    try:
+        script = SOURCE / "deploy/digitalocean/droplet/ztna-droplet"
+        shutil.copy(script, machine.path("/usr/local/sbin/"))
+        for name in ("/etc/ztna", "/var/cache/ztna-packages"):
+            machine.path(name).mkdir()
+        options = "CERT_DIR=/opt/ztna/certs/connector\n"
+        machine.write("/etc/ztna/connector.env", options)
+        for deb in debs:
+            shutil.copy(deb, machine.path("/var/cache/ztna-packages"))
+            # One that was made for another kind of machine lies beside it.
+            machine.write(f"/var/cache/ztna-packages/{deb.name.replace('_amd64', '_arm64')}", "")
+        machine.prepare("ztna-droplet", "install")
+        assert machine.path("/etc/ztna/connector.env").read_text() == options
+        assert machine.prepare("dpkg-query", "-W", "-f", "${db:Status-Status}\n", *PACKAGES) == "installed\n" * 4
+    finally:
+        machine.close()
 
 
 def test_debian_12_from_installation_to_purge(folder, debs, tarball):

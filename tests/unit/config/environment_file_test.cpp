@@ -58,9 +58,9 @@ TEST(KnownVariables, AreThoseOfAllPrograms) {
   const auto known = known_variables();
   EXPECT_TRUE(std::ranges::is_sorted(known));
   for (const char* const name :
-       {"INTERMEDIATE_HOST", "INTERMEDIATE_PORT", "SERVICE_ID", "CERT_DIR", "ZTNA_CERT_DIR",
-        "ZTNA_P2P_CERT", "ZTNA_SERVICE", "ZTNA_FORWARD", "ZTNA_ALT_LISTEN", "ZTNA_CONFIG",
-        "ZTNA_RUNTIME_DIR", "ZTNA_AEAD"}) {
+       {"INTERMEDIATE_HOST", "INTERMEDIATE_PORT", "SERVICE_ID", "LOCAL_ADDR", "P2P_PORT",
+        "CERT_DIR", "ZTNA_CERT_DIR", "ZTNA_P2P_CERT", "ZTNA_SERVICE", "ZTNA_FORWARD",
+        "ZTNA_ALT_LISTEN", "ZTNA_CONFIG", "ZTNA_RUNTIME_DIR", "ZTNA_AEAD"}) {
     EXPECT_THAT(known, Contains(name));
   }
   EXPECT_THAT(known, Not(Contains("ZTNA_HOST")));

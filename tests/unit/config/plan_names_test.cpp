@@ -48,6 +48,26 @@ TEST(PlanNames, EnvironmentFileOfThePlan) {
   EXPECT_THAT(parsed->warnings, IsEmpty());
 }
 
+// deploy/env/home.env as it is, in front of a Connector that no script or manifest starts.
+TEST(PlanNames, HomeFileOfThePlanIsEnoughForAConnector) {
+  Machine machine;
+  machine.environment = {{"INTERMEDIATE_HOST", "203.0.113.7"}, {"SERVICE_ID", "home-test-service"},
+                         {"LOCAL_ADDR", "10.0.0.7:8080"},      {"P2P_PORT", "4444"},
+                         {"CERT_DIR", "/etc/ztna/certs"},      {"ZTNA_RUNTIME_DIR", "/rt"}};
+  machine.files["/etc/ztna/certs/policy.toml"] = "";
+  const auto parsed = machine.connector();
+  ASSERT_TRUE(parsed) << line(parsed);
+  ASSERT_EQ(parsed->options.services.size(), 1U);
+  EXPECT_EQ(parsed->options.services[0].to_string(), "home-test-service=tcp://10.0.0.7:8080");
+  EXPECT_EQ(parsed->options.p2p_listen_port, 4444);
+  EXPECT_THAT(parsed->warnings, IsEmpty());
+
+  machine.environment.erase("SERVICE_ID");
+  const auto alone = machine.connector();
+  ASSERT_FALSE(alone);
+  EXPECT_THAT(line(alone), HasSubstr("environment variable LOCAL_ADDR: needs --service-id"));
+}
+
 TEST(PlanNames, OwnVariablesWin) {
   Machine machine = connector_machine();
   machine.environment.erase("ZTNA_SERVICE");
@@ -55,6 +75,7 @@ TEST(PlanNames, OwnVariablesWin) {
   machine.environment["CERT_DIR"] = "/other";
   machine.environment["SERVICE_ID"] = "other";
   machine.environment["ZTNA_SERVICE_ID"] = "mine";
+  machine.environment["LOCAL_ADDR"] = "127.0.0.1:81";
   machine.environment["ZTNA_LOCAL_ADDR"] = "127.0.0.1:80";
   const auto parsed = machine.connector();
   ASSERT_TRUE(parsed) << line(parsed);
@@ -117,14 +138,16 @@ TEST(PlanNames, PortThatIsNoNumberNamesTheVariable) {
             "environment variable INTERMEDIATE_PORT: \"quic\" is not a number from 1 to 65535");
 }
 
-TEST(PlanNames, StraySharedServiceIdIsOnlyAWarning) {
-  Machine machine = connector_machine();
-  machine.environment["SERVICE_ID"] = "elsewhere";
-  const auto parsed = machine.connector();
-  ASSERT_TRUE(parsed) << line(parsed);
-  EXPECT_EQ(parsed->options.services.size(), 1U);
-  ASSERT_EQ(parsed->warnings.size(), 1U);
-  EXPECT_THAT(parsed->warnings[0], HasSubstr("SERVICE_ID"));
+TEST(PlanNames, StraySharedServiceIdOrLocalAddrIsOnlyAWarning) {
+  for (const char* const name : {"SERVICE_ID", "LOCAL_ADDR"}) {
+    Machine machine = connector_machine();
+    machine.environment[name] = "elsewhere";
+    const auto parsed = machine.connector();
+    ASSERT_TRUE(parsed) << line(parsed);
+    EXPECT_EQ(parsed->options.services.size(), 1U);
+    ASSERT_EQ(parsed->warnings.size(), 1U);
+    EXPECT_THAT(parsed->warnings[0], HasSubstr(name));
+  }
 }
 
 TEST(PlanNames, AliasAndNameTogetherAreAmbiguous) {

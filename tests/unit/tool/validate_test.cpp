@@ -241,6 +241,9 @@ TEST(Validate, ServicesThatAreSilentOrNowhereSayWhatToDo) {
   facts.game_server.error = base::Error{base::ErrorCode::timed_out, "no answer", {}, {}};
   expect_only_not_met(facts, {"HTTP app", "Game server"});
   facts = healthy_deployment();
+  facts.http.http_status = 502;
+  expect_only_not_met(facts, {"HTTP app"});
+  facts = healthy_deployment();
   facts.http = facts.game_server = {};
   EXPECT_THAT(find(facts, "HTTP app").todo, HasSubstr("--forward tcp://127.0.0.1:8080=web"));
   EXPECT_THAT(find(facts, "Game server").todo, HasSubstr("--forward udp://127.0.0.1:27960=quake"));
