@@ -15,7 +15,7 @@ import time
 import pytest
 import yaml
 
-from containers import MEGABYTE, OTHERS, ROLES, Compose, Machine, empty, http_get, wait
+from containers import MEGABYTE, OTHERS, ROLES, Compose, Machine, empty, health, http_get, wait
 from manifests import ROOT, arguments, expand, named, of_kind, overlay, pod_of
 
 sys.path.insert(0, str(ROOT / "tests/e2e"))
