@@ -74,8 +74,11 @@ choose_overlay() {
     intermediate | intermediate-host-network)
       overlay_path=overlays/$overlay namespace=ztna-intermediate workload=intermediate
       role=intermediate secret=intermediate-tls images=intermediate
-      needed='INTERMEDIATE_HOST INTERMEDIATE_PORT'
-      if [[ $overlay == intermediate ]]; then overlay_path=intermediate; fi
+      needed='INTERMEDIATE_PORT STUN_ALT_PORT' bound=$needed
+      if [[ $overlay == intermediate ]]; then
+        # The Service has the first port for the pod. Answers name the second, so it is the pod's own.
+        overlay_path=intermediate bound=STUN_ALT_PORT
+      fi
       ;;
     *) usage_error "no overlay \"$overlay\": pi-home, cloud, intermediate, intermediate-host-network" ;;
   esac
@@ -89,12 +92,19 @@ read_environment() {
   # shellcheck disable=SC2086  # one word a variable
   load_env "$env_file" $needed || exit $?
   local name address
-  if [[ $overlay == intermediate-host-network ]] && ((INTERMEDIATE_PORT < 1024)); then
-    fail "$env_file: INTERMEDIATE_PORT is $INTERMEDIATE_PORT, which takes root on a node's own network; take one" \
-      "from 1024 on, or --overlay intermediate"
+  if [[ $role == intermediate ]]; then
+    for name in $bound; do
+      if ((${!name} < 1024)); then
+        fail "$env_file: $name is ${!name}, and a pod that is not root has none below 1024"
+      fi
+    done
+    return
   fi
-  if [[ $role == intermediate ]]; then return; fi
-  for name in LOCAL_ADDR GAME_ADDR; do
+  GAME_PAGE_SERVICE_ID=${GAME_PAGE_SERVICE_ID:-} GAME_PAGE_ADDR=${GAME_PAGE_ADDR:-}
+  if [[ -n $GAME_PAGE_SERVICE_ID && -z $GAME_PAGE_ADDR || -z $GAME_PAGE_SERVICE_ID && -n $GAME_PAGE_ADDR ]]; then
+    fail "$env_file: GAME_PAGE_SERVICE_ID and GAME_PAGE_ADDR belong together, and one is missing"
+  fi
+  for name in LOCAL_ADDR GAME_ADDR GAME_PAGE_ADDR; do
     address=${!name}
     case $address in
       127.* | localhost:* | "[::1]:"*)
@@ -117,7 +127,7 @@ check_files() {
 
 # The certificate is of the right role, has not ended, belongs to the key and to the CA, and names the services.
 check_certificate() {
-  local names service
+  local names service services
   command -v openssl >/dev/null || fail "needs openssl, to look at the certificate"
   names=$(openssl x509 -in "$certs/cert.pem" -noout -ext subjectAltName 2>/dev/null) ||
     fail "$certs/cert.pem is no certificate"
@@ -133,9 +143,11 @@ check_certificate() {
     "$(openssl pkey -in "$certs/key.pem" -pubout 2>/dev/null)" ]] ||
     fail "$certs/key.pem is not the key of $certs/cert.pem"
   if [[ $role == intermediate ]]; then return; fi
-  for service in "$SERVICE_ID" "$GAME_SERVICE_ID"; do
+  services=("$SERVICE_ID" "$GAME_SERVICE_ID")
+  if [[ -n $GAME_PAGE_SERVICE_ID ]]; then services+=("$GAME_PAGE_SERVICE_ID"); fi
+  for service in "${services[@]}"; do
     [[ $names == *"DNS:$service.svc."* || $names == *"DNS:*.svc."* ]] ||
-      fail "$certs/cert.pem may not serve $service; issue it with --serve $SERVICE_ID $GAME_SERVICE_ID"
+      fail "$certs/cert.pem may not serve $service; issue it with --serve ${services[*]}"
   done
 }
 
@@ -159,10 +171,14 @@ check_context() {
 }
 
 check_permissions() {
-  local what
-  for what in namespaces "secrets --namespace $namespace"; do
-    # shellcheck disable=SC2086  # the words of a command
-    kube auth can-i create $what >/dev/null || fail "context \"$context\" may not create $what"
+  local verb what
+  for verb in create patch; do
+    for what in namespaces "secrets --namespace $namespace" "configmaps --namespace $namespace" \
+      "services --namespace $namespace" "deployments.apps --namespace $namespace" \
+      "networkpolicies.networking.k8s.io --namespace $namespace"; do
+      # shellcheck disable=SC2086  # the words of a command
+      kube auth can-i "$verb" $what >/dev/null || fail "context \"$context\" may not $verb $what"
+    done
   done
 }
 
@@ -202,6 +218,19 @@ check_node_port() {
 
 checksum() { cat "$@" | openssl dgst -sha256 -r | cut -c 1-16; }
 
+container=/spec/template/spec/containers/0
+
+# Lines of a kustomization that change the workload's object of that kind.
+patch() {  # KIND OPERATION...
+  printf '  - target: {kind: %s, name: %s}\n    patch: |-\n' "$1" "$workload"
+  printf '      - %s\n' "${@:2}"
+}
+
+add_arguments() {  # WORD...
+  local word
+  for word; do patch Deployment "{op: add, path: $container/args/-, value: \"$word\"}"; done
+}
+
 write_site() {  # FOLDER
   local folder=$1 name image hash
   install -m 0600 "$certs/cert.pem" "$certs/key.pem" "$certs/ca-cert.pem" "$folder"
@@ -240,42 +269,25 @@ TEXT
         if [[ -n $tag ]]; then echo "    newTag: \"$tag\""; fi
       done
     fi
+    echo "patches:"
     # A new certificate, policy or address makes a new pod.
-    cat <<TEXT
-patches:
-  - target: {kind: Deployment, name: $workload}
-    patch: |-
-      - op: add
-        path: /spec/template/metadata/annotations
-        value: {ztna/configuration: "$hash"}
-TEXT
+    patch Deployment "{op: add, path: /spec/template/metadata/annotations, value: {ztna/configuration: \"$hash\"}}"
     if [[ $role == connector ]]; then
-      cat <<TEXT
-  - target: {kind: Service, name: $workload}
-    patch: |-
-      - {op: replace, path: /spec/ports/0/nodePort, value: $NODE_PORT}
-TEXT
-    elif [[ $overlay == intermediate ]]; then
-      cat <<TEXT
-  - target: {kind: Service, name: $workload}
-    patch: |-
-      - {op: replace, path: /spec/ports/0/port, value: $INTERMEDIATE_PORT}
-TEXT
-    else
-      cat <<TEXT
-  - target: {kind: Deployment, name: $workload}
-    patch: |-
-      - {op: replace, path: /spec/template/spec/containers/0/args/1, value: "0.0.0.0:$INTERMEDIATE_PORT"}
-      - {op: replace, path: /spec/template/spec/containers/0/ports/0/containerPort, value: $INTERMEDIATE_PORT}
-TEXT
+      patch Service "{op: replace, path: /spec/ports/0/nodePort, value: $NODE_PORT}"
+      if [[ -n ${P2P_ADVERTISE:-} ]]; then add_arguments --p2p-advertise "$P2P_ADVERTISE"; fi
+      if [[ -n $GAME_PAGE_SERVICE_ID ]]; then
+        add_arguments --service "$GAME_PAGE_SERVICE_ID=tcp://$GAME_PAGE_ADDR"
+      fi
+      return
     fi
-    if [[ $role == connector && -n ${P2P_ADVERTISE:-} ]]; then
-      cat <<TEXT
-  - target: {kind: Deployment, name: $workload}
-    patch: |-
-      - {op: add, path: /spec/template/spec/containers/0/args/-, value: --p2p-advertise}
-      - {op: add, path: /spec/template/spec/containers/0/args/-, value: "$P2P_ADVERTISE"}
-TEXT
+    patch Deployment "{op: replace, path: $container/args/3, value: \"0.0.0.0:$STUN_ALT_PORT\"}" \
+      "{op: replace, path: $container/ports/1/containerPort, value: $STUN_ALT_PORT}"
+    if [[ $overlay == intermediate ]]; then
+      patch Service "{op: replace, path: /spec/ports/0/port, value: $INTERMEDIATE_PORT}" \
+        "{op: replace, path: /spec/ports/1/port, value: $STUN_ALT_PORT}"
+    else
+      patch Deployment "{op: replace, path: $container/args/1, value: \"0.0.0.0:$INTERMEDIATE_PORT\"}" \
+        "{op: replace, path: $container/ports/0/containerPort, value: $INTERMEDIATE_PORT}"
     fi
   } >"$folder/kustomization.yaml"
 }

@@ -320,8 +320,8 @@ class Judge {
   [[nodiscard]] Judged browser() const {
     if (facts_.game.empty()) return no_game();
     return open("needs a browser, and somebody to look",
-                "open the game's page by its forward; `apps-test/run browser` does so in the "
-                "laboratory with Chromium");
+                "offer QuakeKube's page as a TCP service (docs/kubernetes.md) and open its forward; "
+                "`apps-test/run browser` does the like in the laboratory");
   }
 
   [[nodiscard]] Judged ping() const {

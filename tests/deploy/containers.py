@@ -46,9 +46,10 @@ NATIVE = subprocess.run(["dpkg", "--print-architecture"], capture_output=True, t
 POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
 
-ROLES = {"intermediate": "ztna/intermediate", "connector": "ztna/app-connector", "agent": "ztna/agent",
-         "tools": "ztna/tools"}
-OTHERS = {"web": "ztna/web", "http-app": "ztna/http-app"}
+# Targets of the Dockerfile. The image of a target is ztna/TARGET.
+ROLES = ("intermediate", "app-connector", "agent")
+OURS = (*ROLES, "tools")
+OTHERS = ("web", "http-app")
 MEGABYTE = 1_000_000
 
 
@@ -158,7 +159,9 @@ class Machine:
             subprocess.run(["install", "--strip", "-m", "0755", folder / name, out], check=True, timeout=60)
         return out
 
-    def build(self, target: str, tag: str, ready: pathlib.Path, architecture: str = NATIVE):
+    def build(self, target: str, ready: pathlib.Path, architecture: str = NATIVE):
+        """Makes ztna/TARGET:latest, or for a machine of another kind :ARCHITECTURE."""
+        tag = f"ztna/{target}:{'latest' if architecture == NATIVE else architecture}"
         self.run("buildah", "bud", "--isolation", "chroot", "--network", "host", "--pull=never", "--layers",
                  "--arch", architecture, "--format", "docker", "--file", "deploy/docker/Dockerfile", "--target", target,
                  "--build-context", f"ready={ready}", "--tag", tag, ".", outside=True, timeout=600)
@@ -224,7 +227,7 @@ class Compose:
         if "entrypoint" in service:
             argv += ["--entrypoint", json.dumps(service["entrypoint"])]
         argv += ["--network", service.get("network_mode") or ",".join(service["networks"])]
-        tag = self.tag if service["image"] in ROLES.values() else "latest"
+        tag = self.tag if service["image"].removeprefix("ztna/") in OURS else "latest"
         self.machine.podman(*argv, f"localhost/{service['image']}:{tag}", *service.get("command", []))
 
 

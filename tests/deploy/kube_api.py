@@ -36,7 +36,7 @@ class Cluster:
     def __init__(self, folder: pathlib.Path):
         self.nodes = [node("pi-1"), node("pi-2")]
         self.services: list[dict] = []
-        self.forbidden: set[str] = set()  # plurals that nobody may create
+        self.forbidden: set[str] = set()  # "secrets", or "patch secrets": what nobody may
         self.applied: dict[tuple[str, str, str], dict] = {}  # kind, namespace, name
         self.requests: list[str] = []
         self.refused: list[str] = []
@@ -173,7 +173,7 @@ def handler_for(cluster: Cluster) -> type:
             if not path.endswith("/selfsubjectaccessreviews"):
                 return self.refuse(405, "MethodNotAllowed", f"POST {path}")
             # Asked in protobuf, where strings stand as they are; answered in JSON.
-            denied = any(plural.encode() in body for plural in cluster.forbidden)
+            denied = any(all(word.encode() in body for word in what.split()) for what in cluster.forbidden)
             return self.answer(201, {"kind": "SelfSubjectAccessReview", "apiVersion": "authorization.k8s.io/v1",
                                      "spec": {}, "status": {"allowed": not denied}})
 

