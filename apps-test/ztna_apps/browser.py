@@ -58,13 +58,17 @@ class Chromium:
                 if answer.get("id") == 1:
                     return answer["result"]
 
+    def _ask(self, method: str, **values) -> dict:
+        try:
+            return asyncio.run(self._call(method, **values))
+        except websockets.WebSocketException as error:
+            raise LabError(f"Chromium does not answer: {error}\n{self._process.log()[-2000:]}") from None
+
     def evaluate(self, expression: str):
-        found = asyncio.run(self._call("Runtime.evaluate", expression=expression, returnByValue=True))
-        return found["result"].get("value")
+        return self._ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
     def screenshot(self) -> bytes:
-        found = asyncio.run(self._call("Page.captureScreenshot", format="png"))
-        return base64.b64decode(found["data"])
+        return base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"])
 
     def stop(self) -> None:
         self._process.stop(timeout=3)
@@ -95,7 +99,7 @@ def _one_way(homes: Homes, way: str, screenshot: pathlib.Path | None) -> dict:
         wait_for(lambda: (chromium.evaluate("window.state ? state.asked : 0") or 0) >= PINGS,
                  lambda: f"{PINGS} pings in the page: {chromium.evaluate('document.body.innerText')}", 90)
         state = chromium.evaluate("state")
-        if not state["status"] or not state["challenge"] or not state["pings"]:
+        if not state["status"] or not state["challenge"] or len(state["pings"]) < 2:
             raise LabError(f"the page did not reach the game server: {state}")
         if screenshot:
             screenshot.write_bytes(chromium.screenshot())

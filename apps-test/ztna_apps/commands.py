@@ -145,6 +145,12 @@ def _line(text: str) -> Line:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
+def _above_zero(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number above 0")
+    return int(text)
+
+
 def _games(text: str) -> list[str]:
     wrong = [name for name in text.split(",") if name not in GAMES]
     if wrong:
@@ -159,10 +165,10 @@ def parser() -> argparse.ArgumentParser:
                       help=f"only these: {', '.join(APPLICATIONS)} (default: all)")
     root.add_argument("--json", type=pathlib.Path, metavar="FILE", help="where to store the figures")
     root.add_argument("--svg", type=pathlib.Path, metavar="FILE", help="where to store the picture of the games")
-    root.add_argument("--seconds", type=int, metavar="N", help=f"of each game (default: {SECONDS})")
+    root.add_argument("--seconds", type=_above_zero, metavar="N", help=f"of each game (default: {SECONDS})")
     root.add_argument("--games", type=_games, metavar="A,B,…",
                       help=f"only these: {', '.join(GAMES)} (default: all; with --quick, clean)")
-    root.add_argument("--download", type=int, metavar="MB",
+    root.add_argument("--download", type=_above_zero, metavar="MB",
                       help=f"how much HTTP downloads (default: {DOWNLOAD_MB})")
     root.add_argument("--line", type=_line, metavar="delay=MS,jitter=MS,loss=PERCENT,rate=MBITS",
                       help="between each home and the Internet (default: delay=5 for games, else none)")

@@ -109,6 +109,8 @@ def play(homes: Homes, way: str, title: str, seconds: float, say, bulk: bool = F
     finally:
         player.stop()
         server.stop()
+    if not shown:
+        raise LabError(f"{title}: the game server answered nothing within {seconds} s")
     at_client, at_server = (capture.stop() for capture in captures)  # now that nothing goes on
     moves = homes.moves(way, begin, finish)
     if legs.connections(at_client, game.PORT):

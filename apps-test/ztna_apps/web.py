@@ -86,7 +86,10 @@ class Web:
 
     def frames(self) -> float:
         """ms for the echo of one small frame, as of 100; larger ones have to come back as they were."""
-        return asyncio.run(self._frames())
+        try:
+            return asyncio.run(self._frames())
+        except websockets.WebSocketException as error:
+            raise LabError(f"the WebSocket echo at {self._address}: {error}") from None
 
     async def _frames(self) -> float:
         sock = self._client.socket()

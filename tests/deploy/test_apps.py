@@ -143,6 +143,19 @@ def test_a_game_is_playable_direct_and_over_the_relay(tmp_path):
     assert picture.read_text().startswith("<svg")
 
 
+def test_a_browser_asks_the_game_server_direct_and_over_the_relay(tmp_path):
+    target, picture = tmp_path / "browser.json", tmp_path / "browser.png"
+    running = apps("browser", "--json", str(target), "--screenshot", str(picture))
+    _, errors = running.communicate(timeout=240)
+    assert running.returncode == 0, errors
+    seen = json.loads(target.read_text())["browser"]
+    assert set(seen) == {"direct", "relay"}
+    for each in seen.values():
+        assert (each["map"], each["loss_percent"]) == ("oa_dm1", 0)
+        assert int(each["challenge"]) and len(each["pings_ms"]) >= 2
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
 def traces(pid: int) -> list[str]:
     return [f"{place}/{name}" for place in ("/run/netns", "/tmp", "/run/ztna-lab") if os.path.isdir(place)
             for name in os.listdir(place) if name.startswith(f"ztna-lab-{pid}-")]
