@@ -10,7 +10,7 @@ namespace {
 void judge_key(const std::string& path, std::vector<std::string>& warnings) {
   struct stat info{};
   if (::stat(path.c_str(), &info) != 0 || !is_open_to_others(info.st_mode)) return;
-  warnings.push_back("Others may use this identity, chmod 600 " + path);
+  warnings.push_back("Others may use this identity, chmod g-w,o= " + path);
 }
 
 }  // namespace

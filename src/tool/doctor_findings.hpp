@@ -25,7 +25,8 @@ inline Finding skipped(std::string check, std::string text) {
 }
 
 // "web, quake"
-[[nodiscard]] std::string listed(const std::vector<std::string>& names);
+[[nodiscard]] std::string listed(const std::vector<std::string>& names,
+                                 std::string_view between = ", ");
 // "ztna-agent"
 [[nodiscard]] std::string program_of(identity::Role role);
 

@@ -178,9 +178,9 @@ std::string_view to_string(Verdict verdict) {
   return "unknown";
 }
 
-std::string listed(const std::vector<std::string>& names) {
+std::string listed(const std::vector<std::string>& names, std::string_view between) {
   std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  for (const std::string& name : names) text.append(text.empty() ? "" : between).append(name);
   return text;
 }
 

@@ -93,7 +93,7 @@ void judge_key(const DoctorFacts& facts, Findings& out) {
   if (daemon::is_open_to_others(id.key.mode)) {
     return out.push_back(warning(
         "key", id.key.path + " has mode " + octal(id.key.mode) + ": others may use this identity",
-        "chmod 600 " + id.key.path));
+        "chmod g-w,o= " + id.key.path));
   }
   out.push_back(ok("key", id.inspection.leaf ? id.key.path + " belongs to the certificate, mode " +
                                                    octal(id.key.mode)
@@ -129,8 +129,11 @@ void judge_names(const DoctorFacts& facts, Findings& out) {
   const auto& leaf = facts.identity->inspection.leaf;
   if (!leaf || leaf->role != Role::connector || facts.role != Role::connector) return;
   std::vector<std::string> missing;
+  std::vector<std::string> all = leaf->serve;  // a new certificate takes the old one's place
   for (const std::string& service : facts.config.services) {
-    if (!leaf->may_serve(service)) missing.push_back(service);
+    if (leaf->may_serve(service)) continue;
+    missing.push_back(service);
+    all.push_back(service);
   }
   const std::string names =
       leaf->serve.empty() ? "no service" : "the services " + listed(leaf->serve);
@@ -141,7 +144,7 @@ void judge_names(const DoctorFacts& facts, Findings& out) {
       "names",
       "the certificate names " + names + (missing.empty() ? "" : ", and not " + listed(missing)),
       "issue one that does: ztna ca issue --role connector --name " + leaf->name + " --serve " +
-          (missing.empty() ? "SERVICE" : listed(missing))));
+          (all.empty() ? "SERVICE" : listed(all, " "))));
 }
 
 // Whatever the single looks did not find: the daemon's own word.

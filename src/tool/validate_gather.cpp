@@ -117,8 +117,9 @@ class Validation {
     ControlRequest request;
     request.socket = socket_;
     auto status = ask_daemon(request);
+    facts_.status.reset();  // an Agent that has ended since has none
     if (status) facts_.status = std::move(*status);
-    return status.has_value();
+    return facts_.status.has_value();
   }
 
   base::Result<std::string> ask(const std::string& method, const std::string& target) {

@@ -58,7 +58,8 @@ class Judge {
     for (const Json& service : list(status_, "services")) {
       if (text(service, "name") != facts.service) continue;
       for (const Json& instance : list(service, "instances")) {
-        if (flag(instance, "healthy")) connector_ = name_of(text(instance, "connector"));
+        connectors_.push_back(text(instance, "connector"));
+        if (flag(instance, "healthy")) connector_ = name_of(connectors_.back());
       }
     }
   }
@@ -262,7 +263,7 @@ class Judge {
   }
 
   [[nodiscard]] Judged candidates() const {
-    for (const Json& session : list(status_, "sessions")) {
+    for (const Json& session : sessions()) {
       for (const Json& change : list(session, "switches")) {
         if (text(change, "to") != "DIRECT") continue;
         return met("moved to DIRECT, peer " + text(change, "peer") + ", round trip " +
@@ -319,9 +320,10 @@ class Judge {
 
   [[nodiscard]] Judged browser() const {
     if (facts_.game.empty()) return no_game();
-    return open("needs a browser, and somebody to look",
-                "offer QuakeKube's page as a TCP service (docs/kubernetes.md) and open its forward; "
-                "`apps-test/run browser` does the like in the laboratory");
+    return open(
+        "needs a browser, and somebody to look",
+        "offer QuakeKube's page as a TCP service (docs/kubernetes.md) and open its forward; "
+        "`apps-test/run browser` does the like in the laboratory");
   }
 
   [[nodiscard]] Judged ping() const {
@@ -359,8 +361,17 @@ class Judge {
     }
     return nullptr;
   }
-  [[nodiscard]] std::optional<base::Address> direct_peer() const {
+  // Those with the service's Connectors: another Connector's path shows nothing.
+  [[nodiscard]] std::vector<Json> sessions() const {
+    std::vector<Json> found;
     for (const Json& session : list(status_, "sessions")) {
+      if (std::ranges::count(connectors_, text(session, "with")) > 0) found.push_back(session);
+    }
+    return found;
+  }
+
+  [[nodiscard]] std::optional<base::Address> direct_peer() const {
+    for (const Json& session : sessions()) {
       if (text(session, "path") != "DIRECT") continue;
       if (const auto peer = base::Address::parse(text(session, "peer"))) return *peer;
     }
@@ -368,9 +379,10 @@ class Judge {
   }
 
   const ValidateFacts& facts_;
-  Json status_;            // null: none
-  Json uplink_;            // the first that is up, or null
-  std::string connector_;  // that offers the service and is healthy
+  Json status_;                          // null: none
+  Json uplink_;                          // the first that is up, or null
+  std::vector<std::string> connectors_;  // that offer the service: SPIFFE ids
+  std::string connector_;                // the name of one that is healthy
   std::string part_;
   std::vector<Criterion> criteria_;
 };

@@ -303,7 +303,7 @@ def test_a_key_that_cannot_be_read(stack):
     key.chmod(0o644)
     findings = doctor(stack, "--env", stack.env, code=0)
     assert the(findings, "key")["status"] == "warning"
-    assert the(findings, "key")["todo"] == f"chmod 600 {key}"
+    assert the(findings, "key")["todo"] == f"chmod g-w,o= {key}"
 
 
 def test_files_that_are_not_there(stack):

@@ -55,7 +55,8 @@ TEST(LoadTrust, WarnsOfAKeyThatOthersReadAndOfAPolicyThatAllowsNothing) {
   ASSERT_EQ(::chmod(key.c_str(), 0640), 0);  // as a service manager hands it over
   EXPECT_EQ(warnings(), std::vector<std::string>{});
   ASSERT_EQ(::chmod(key.c_str(), 0644), 0);
-  EXPECT_EQ(warnings(), std::vector<std::string>{"Others may use this identity, chmod 600 " + key});
+  EXPECT_EQ(warnings(),
+            std::vector<std::string>{"Others may use this identity, chmod g-w,o= " + key});
   ASSERT_EQ(::chmod(key.c_str(), 0600), 0);
   workspace.write("policy.toml", serve);
   EXPECT_EQ(warnings(), std::vector<std::string>{

@@ -266,7 +266,7 @@ TEST(DoctorIdentity, EachFileHasItsLine) {
   id.inspection.key = {};
   id.key.mode = 0644;
   EXPECT_THAT(line(facts, "key"), AllOf(HasSubstr("warning key"), HasSubstr("mode 0644"),
-                                        HasSubstr("chmod 600 /certs/key.pem")));
+                                        HasSubstr("chmod g-w,o= /certs/key.pem")));
   id.inspection.issued = base::fail(ErrorCode::unauthenticated, "is not issued by a CA");
   EXPECT_THAT(line(facts, "trust"), HasSubstr("problem trust: is not issued by a CA"));
   id.inspection.root_validity[0].until = {now.seconds - 1};
@@ -293,7 +293,7 @@ TEST(DoctorIdentity, AConnectorsCertificateHasToNameItsServices) {
   DoctorFacts facts = healthy_machine(Role::connector);
   facts.config.services = {"web", "quake"};
   EXPECT_THAT(line(facts, "names"),
-              AllOf(HasSubstr("the services web, and not quake"), HasSubstr("--serve quake")));
+              AllOf(HasSubstr("the services web, and not quake"), HasSubstr("--serve web quake")));
   facts.identity->inspection.leaf->serve = {"*"};
   EXPECT_THAT(line(facts, "names"), HasSubstr("ok names"));
   facts.identity->inspection.leaf->serve.clear();

@@ -35,7 +35,8 @@ Json agent_status() {
           {{{"connector", "spiffe://example.org/connector/home"}, {"healthy", true}}}}}}},
       {"forwards", {{{"listen", "udp://127.0.0.1:27960"}, {"service", "quake"}}}},
       {"sessions",
-       {{{"path", "DIRECT"},
+       {{{"with", "spiffe://example.org/connector/home"},
+         {"path", "DIRECT"},
          {"peer", "198.51.100.7:4434"},
          {"switches", {{{"to", "DIRECT"}, {"peer", "198.51.100.7:4434"}, {"rtt_ms", 21.0}}}}}}}};
 }
@@ -211,6 +212,14 @@ TEST(Validate, ASessionOnTheRelayHasNoDirectPath) {
   expect_only_not_met(facts, {"Candidates are", "selected is DIRECT", "packets go to the peer",
                               "relay suspended", "direct UDP blocked"});
   EXPECT_EQ(find(facts, "DATAGRAM relay").standing, Standing::met);
+}
+
+TEST(Validate, ADirectPathToAnotherConnectorShowsNothing) {
+  ValidateFacts facts = healthy_deployment();
+  Json status = agent_status();
+  status["sessions"][0]["with"] = "spiffe://example.org/connector/office";
+  facts.status = status.dump();
+  expect_only_not_met(facts, {"Candidates are"});
 }
 
 TEST(Validate, TheConnectorsNatIsSeenWhenItIsOurs) {
