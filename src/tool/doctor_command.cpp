@@ -37,12 +37,10 @@ base::Status run(DoctorOptions& options, Context& context) {
 }
 
 constexpr const char* doctor_footer =
-    "Looks, changes nothing, and ends within 10 s. It reads what the daemons read: variables such "
-    "as\n"
-    "INTERMEDIATE_HOST, INTERMEDIATE_PORT, SERVICE_ID, LOCAL_ADDR, P2P_PORT, CERT_DIR and ZTNA_*, "
-    "from\n"
-    "the file and from the environment; the file's count more, and flags most. What nobody names "
-    "is taken from the\n"
+    "Looks, changes nothing, and ends within 10 s. It reads the variables that the daemons read,\n"
+    "such as INTERMEDIATE_HOST, INTERMEDIATE_PORT, SERVICE_ID, LOCAL_ADDR, P2P_PORT, CERT_DIR and\n"
+    "ZTNA_*, from the file and from the environment; the file's count more, and flags most. What\n"
+    "nobody names is taken from the "
     "daemon that runs here. The checks:\n"
     "\n"
     "  env          the file: lines, names, placeholders such as <cloud-ip>\n"
