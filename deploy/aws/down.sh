@@ -16,7 +16,7 @@ TEXT
 }
 
 remove_services() {
-  local cluster service found arn
+  local cluster service found arn arns
   local -a leaving=()
   cluster=$(find_cluster)
   for service in "${services[@]}"; do
@@ -34,7 +34,8 @@ remove_services() {
     await "the services to end" ecs wait services-inactive --cluster "$cluster" --services "${leaving[@]}"
   fi
   for service in "${services[@]}"; do
-    for arn in $(find_task_definitions "$name-$service" ACTIVE); do
+    arns=$(find_task_definitions "$name-$service" ACTIVE)
+    for arn in $arns; do
       if [[ $arn != None ]]; then
         tell "task definition" ecs deregister-task-definition --task-definition "$arn"
       fi
@@ -57,11 +58,12 @@ remove_names() {
 
 # Those of either layout.
 remove_load_balancers() {
-  local arn listener balancer
+  local arn listener listeners balancer
   for balancer in nlb quic; do
     arn=$(find_load_balancer "$name-$balancer")
     if [[ -z $arn ]]; then continue; fi
-    for listener in $(look elbv2 describe-listeners --load-balancer-arn "$arn" --query 'Listeners[].ListenerArn'); do
+    listeners=$(look elbv2 describe-listeners --load-balancer-arn "$arn" --query 'Listeners[].ListenerArn')
+    for listener in $listeners; do
       tell listener elbv2 delete-listener --listener-arn "$listener"
     done
     tell "load balancer $balancer" elbv2 delete-load-balancer --load-balancer-arn "$arn"
@@ -89,13 +91,14 @@ remove_intermediate() {
 }
 
 remove_nat() {
-  local nat
-  nat=$(find_nat pending,available,failed)
-  if [[ -n $nat ]]; then tell "NAT gateway" ec2 delete-nat-gateway --nat-gateway-id "$nat"; fi
-  nat=${nat:-$(find_nat deleting)}
-  if [[ -n $nat ]]; then
+  local nat standing leaving
+  # AWS keeps one that failed for an hour, beside the one that took its place.
+  standing=$(find_nats pending,available,failed)
+  leaving=$(find_nats deleting)
+  for nat in $standing; do tell "NAT gateway" ec2 delete-nat-gateway --nat-gateway-id "$nat"; done
+  for nat in $standing $leaving; do
     await "the NAT gateway to go (a minute)" ec2 wait nat-gateway-deleted --nat-gateway-ids "$nat"
-  fi
+  done
 }
 
 remove_addresses() {
@@ -107,7 +110,7 @@ remove_addresses() {
 }
 
 remove_network() {
-  local vpc gateway subnet table association id rule group
+  local vpc gateway subnet table association associations id rule group
   vpc=$(find_vpc)
   gateway=$(find_gateway)
   if [[ -n $gateway ]]; then
@@ -138,8 +141,9 @@ remove_network() {
     if [[ -n $id ]]; then tell "$subnet subnet" ec2 delete-subnet --subnet-id "$id"; fi
     table=$(find_route_table "$subnet")
     if [[ -z $table ]]; then continue; fi
-    for association in $(look ec2 describe-route-tables --route-table-ids "$table" \
-      --query 'RouteTables[].Associations[].RouteTableAssociationId'); do
+    associations=$(look ec2 describe-route-tables --route-table-ids "$table" \
+      --query 'RouteTables[].Associations[].RouteTableAssociationId')
+    for association in $associations; do
       tell association ec2 disassociate-route-table --association-id "$association"
     done
     tell "$subnet routes" ec2 delete-route-table --route-table-id "$table"
@@ -148,10 +152,11 @@ remove_network() {
 }
 
 remove_role() {  # NAME
-  local found policy
+  local found policy policies
   found=$(find_role "$1")
   if [[ -z $found ]]; then return; fi
-  for policy in $(look iam list-role-policies --role-name "$1" --query 'PolicyNames[]'); do
+  policies=$(look iam list-role-policies --role-name "$1" --query 'PolicyNames[]')
+  for policy in $policies; do
     tell "policy of $1" iam delete-role-policy --role-name "$1" --policy-name "$policy"
   done
   tell "role $1" iam delete-role --role-name "$1"
@@ -172,7 +177,7 @@ remove_roles() {
 }
 
 remove_storage() {
-  local service found parameter
+  local service found parameter parameters
   for service in "${services[@]}"; do
     found=$(find_log_group "$(log_group_of "$service")")
     if [[ -n $found ]]; then tell "log group" logs delete-log-group --log-group-name "$found"; fi
@@ -181,7 +186,8 @@ remove_storage() {
       tell "repository" ecr delete-repository --repository-name "$(repository_of "$service")" --force
     fi
   done
-  for parameter in $(find_parameters); do
+  parameters=$(find_parameters)
+  for parameter in $parameters; do
     if [[ $parameter != None ]]; then tell "$parameter" ssm delete-parameter --name "$parameter"; fi
   done
 }

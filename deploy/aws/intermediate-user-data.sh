@@ -19,7 +19,7 @@ fetch() {  # URL FILE
     s3://*)
       aws --region "$region" s3api get-object --bucket "${location%%/*}" --key "${location#*/}" "$2" >/dev/null
       ;;
-    https://*) curl --fail --silent --show-error --location --retry 5 --output "$2" "$1" ;;
+    https://*) curl --proto '=https' --fail --silent --show-error --location --retry 5 --output "$2" "$1" ;;
     *) echo "user data: $1 is neither https:// nor s3://" >&2 && return 1 ;;
   esac
 }
@@ -29,7 +29,13 @@ install_packages() {
   local -a files=() sums
   folder=$(mktemp -d)
   read -r -a sums <<<"$package_sums"
-  for url in $packages; do
+  # shellcheck disable=SC2086  # one word a package
+  set -- $packages
+  if ((${#sums[@]} > 0 && ${#sums[@]} != $#)); then
+    echo "user data: $# packages and ${#sums[@]} sums" >&2
+    return 1
+  fi
+  for url in "$@"; do
     file=$folder/${url##*/}
     fetch "$url" "$file"
     if ((${#sums[@]} > 0)); then echo "${sums[number]}  $file" | sha256sum --check --quiet; fi
@@ -74,24 +80,37 @@ set -euo pipefail
 export PATH=\$PATH:/snap/bin AWS_PAGER=''
 umask 077
 (umask 022 && mkdir -p "$root$cert_dir")
-chgrp ztna-intermediate "$root$cert_dir"
-chmod 750 "$root$cert_dir"
-changed=no
+cd "$root$cert_dir"
+chgrp ztna-intermediate .
+chmod 750 .
+rm -rf .new
+mkdir .new
 for file in ca-cert.pem cert.pem key.pem policy.toml; do
-  new=$root$cert_dir/.\$file.new
+  # Of a parameter that is not there, the CLI prints None.
   value=\$(aws --region "$region" --output text ssm get-parameters --with-decryption \\
     --names "$parameters/\$file" --query 'Parameters[0].Value')
-  printf '%s\\n' "\$value" >"\$new"
-  chgrp ztna-intermediate "\$new"
-  chmod 640 "\$new"
-  if cmp --quiet "\$new" "$root$cert_dir/\$file"; then
-    rm "\$new"
-  else
-    mv "\$new" "$root$cert_dir/\$file"
-    changed=yes
+  if [[ -z \$value || \$value == None ]]; then
+    echo "ztna-fetch-secrets: there is no parameter $parameters/\$file; nothing was changed" >&2
+    exit 1
   fi
+  printf '%s\\n' "\$value" >".new/\$file"
 done
-if [[ \$changed == yes ]]; then systemctl try-reload-or-restart ztna-intermediate.service; fi
+# up.sh may be between the two, and the next hour sees both.
+if [[ \$(openssl x509 -in .new/cert.pem -noout -pubkey) != "\$(openssl pkey -in .new/key.pem -pubout)" ]]; then
+  echo "ztna-fetch-secrets: the key is not the certificate's; nothing was changed" >&2
+  exit 1
+fi
+chgrp ztna-intermediate .new/*
+chmod 640 .new/*
+for file in ca-cert.pem cert.pem key.pem policy.toml; do
+  if cmp --quiet ".new/\$file" "\$file"; then continue; fi
+  touch .reload  # stays until the daemon knows, whatever happens between here and there
+  mv ".new/\$file" "\$file"
+done
+if [[ -e .reload ]]; then
+  systemctl try-reload-or-restart ztna-intermediate.service
+  rm .reload
+fi
 TEXT
   chmod 755 "$root/usr/local/sbin/ztna-fetch-secrets"
   cat >"$root/etc/systemd/system/ztna-fetch-secrets.service" <<TEXT

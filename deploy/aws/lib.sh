@@ -195,8 +195,8 @@ find_gateway() { ec2_find describe-internet-gateways 'InternetGateways[].Interne
 find_route_table() { ec2_find describe-route-tables 'RouteTables[].RouteTableId' "$name-$1"; }
 find_group() { ec2_find describe-security-groups 'SecurityGroups[].GroupId' "$name-$1-sg"; }
 find_address() { ec2_find describe-addresses 'Addresses[].AllocationId' "$name-$1"; }
-find_nat() {  # STATES
-  look_one ec2 describe-nat-gateways --query 'NatGateways[].NatGatewayId' \
+find_nats() {  # STATES
+  look ec2 describe-nat-gateways --query 'NatGateways[].NatGatewayId' \
     --filter "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nat" \
     "Name=state,Values=$1"
 }
@@ -222,6 +222,18 @@ find_balancing() {  # COMMAND LIST KIND NAME
     --query "TagDescriptions[].Tags[?Key=='ztna-deployment'].Value[]")
   [[ $tag == "$name" ]] || not_ours "$1" "$4"
   printf %s "$arn"
+}
+
+# What a target group was made for is not changed under it: its listener and the daemons' options have the
+# same ports.
+refuse_other_ports() {  # GROUP PORT HEALTH-PORT
+  local arn stands
+  arn=$(find_target_group "$name-$1")
+  if [[ -z $arn ]]; then return 0; fi
+  stands=$(look elbv2 describe-target-groups --target-group-arns "$arn" \
+    --query 'TargetGroups[].[to_string(Port), HealthCheckPort][]')
+  [[ $stands == "$2"$'\t'"$3" ]] ||
+    fail "$name stands with the ports ${stands/$'\t'/ and } of $1, and the settings say $2 and $3. Run deploy/aws/down.sh first, or set them back."
 }
 
 # The Intermediate's target group by layout. It is made before everything else that differs between the two

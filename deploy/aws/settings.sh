@@ -19,6 +19,8 @@ check_settings() {
   for number in "$intermediate_health" "$connector_health"; do
     [[ $number =~ ^[0-9]+$ ]] || fail "INTERMEDIATE_HEALTH and CONNECTOR_HEALTH want a port: the load balancer asks there" 2
   done
+  check_different INTERMEDIATE_PORT "$port" STUN_ALT_PORT "$alt_port" P2P_PORT "$p2p_port"
+  check_different INTERMEDIATE_HEALTH "$intermediate_health" CONNECTOR_HEALTH "$connector_health"
   public_cidr=$ZTNA_AWS_PUBLIC_CIDR client_cidr=$ZTNA_AWS_CLIENT_CIDR everywhere=0.0.0.0/0
   packages=${ZTNA_AWS_PACKAGES//,/ } package_sums=${ZTNA_AWS_PACKAGES_SHA256//,/ }
   for package in $packages; do
@@ -32,6 +34,15 @@ check_settings() {
     (($(wc -c <"$file") <= 4096)) || fail "$file has more than 4096 octets, the Parameter Store's limit" 2
   done
   [[ $ZTNA_AWS_CONNECTOR_USER =~ ^[0-9]+:[0-9]+$ ]] || fail "ZTNA_AWS_CONNECTOR_USER is not UID:GID" 2
+}
+
+check_different() {  # NAME PORT...
+  local -A of=()
+  while (($# > 0)); do
+    [[ -z ${of[$2]-} ]] || fail "$1 and ${of[$2]} are both $2; a port has one use" 2
+    of[$2]=$1
+    shift 2
+  done
 }
 
 package_arns() {  # of those in S3

@@ -110,6 +110,8 @@ ensure_images() {
       push_image "$repository" "$(image_source_of "$service")"
       if [[ $dry_run == yes ]]; then digest='<digest>'; else digest=$(image_digest "$repository"); fi
       [[ -n $digest ]] || fail "ECR has no image $repository:$ZTNA_AWS_IMAGE_VERSION, although it was pushed"
+    elif [[ $ZTNA_AWS_IMAGE_VERSION == latest ]]; then
+      say "ECR has $repository:latest, which stays; a newer one comes under a new ZTNA_AWS_IMAGE_VERSION"
     fi
     # By digest: another image under the same tag makes another task definition.
     image[$service]=$account.dkr.ecr.$region.amazonaws.com/$repository@$digest
@@ -275,7 +277,7 @@ ensure_address() {  # NAME
 
 ensure_nat() {
   local address state
-  nat=$(find_nat pending,available)
+  nat=$(find_nats pending,available)
   if [[ -z $nat ]]; then
     address=$(ensure_address nat-ip)
     nat=$(change nat-gateway ec2 create-nat-gateway --subnet-id "$public" --allocation-id "$address" \
@@ -331,33 +333,33 @@ ensure_group() {  # NAME DESCRIPTION
   printf %s "$group"
 }
 
-rule_options() {  # GROUP "PROTOCOL PORT SOURCE"
-  local protocol rule_port source
-  read -r protocol rule_port source <<<"$2"
-  rule=(--group-id "$1" --protocol "$protocol" --port "$rule_port")
-  if [[ $source == */* ]]; then rule+=(--cidr "$source"); else rule+=(--source-group "$source"); fi
-}
-
 ensure_rules() {  # GROUP "PROTOCOL PORT SOURCE"...
-  local group=$1 have wanted each
-  local -a rule
+  local group=$1 have id rule key protocol rule_port source option
+  local -A there=() wanted=()  # by "PROTOCOL FROM TO SOURCE"
+  local -a stale=()
   shift
-  wanted=$(printf '%s\n' "$@")
   have=$(look ec2 describe-security-group-rules --filters "Name=group-id,Values=$group" --query \
-    'SecurityGroupRules[?!IsEgress].[IpProtocol, to_string(FromPort), CidrIpv4 || ReferencedGroupInfo.GroupId]')
-  have=${have//$'\t'/ }
-  for each in "$@"; do
-    if ! grep -Fxq "$each" <<<"$have"; then
-      rule_options "$group" "$each"
-      tell "rule" ec2 authorize-security-group-ingress "${rule[@]}"
-    fi
-  done
-  while IFS= read -r each; do
-    if [[ -n $each ]] && ! grep -Fxq "$each" <<<"$wanted"; then
-      rule_options "$group" "$each"
-      tell "rule" ec2 revoke-security-group-ingress "${rule[@]}"
-    fi
+    'SecurityGroupRules[?!IsEgress].[SecurityGroupRuleId, IpProtocol, to_string(FromPort), to_string(ToPort), CidrIpv4 || CidrIpv6 || ReferencedGroupInfo.GroupId || PrefixListId]')
+  while read -r id rule; do
+    if [[ -n $id ]]; then there[${rule//$'\t'/ }]=$id; fi
   done <<<"$have"
+  for rule in "$@"; do
+    read -r protocol rule_port source <<<"$rule"
+    key="$protocol $rule_port $rule_port $source"
+    if [[ -z ${there[$key]-}${wanted[$key]-} ]]; then
+      option=--source-group
+      if [[ $source == */* ]]; then option=--cidr; fi
+      tell rule ec2 authorize-security-group-ingress --group-id "$group" --protocol "$protocol" --port "$rule_port" \
+        "$option" "$source"
+    fi
+    wanted[$key]=yes
+  done
+  for key in "${!there[@]}"; do
+    if [[ -z ${wanted[$key]-} ]]; then stale+=("${there[$key]}"); fi
+  done
+  if ((${#stale[@]} > 0)); then
+    tell rules ec2 revoke-security-group-ingress --group-id "$group" --security-group-rule-ids "${stale[@]}"
+  fi
 }
 
 ensure_groups() {
@@ -525,6 +527,18 @@ ensure_intermediate() {
   if [[ $state == stopped ]]; then tell "start" ec2 start-instances --instance-ids "$id"; fi
   if [[ $state != running ]]; then await "the Intermediate" ec2 wait instance-running --instance-ids "$id"; fi
   register_intermediate "$id"
+  intermediate=$id
+}
+
+# It installs itself at its first start, while all else is made.
+await_intermediate() {
+  local health
+  health=$(look elbv2 describe-target-health --target-group-arn "$intermediate_targets" --targets "Id=$intermediate" \
+    --query 'TargetHealthDescriptions[].TargetHealth.State')
+  if [[ $health == healthy || $dry_run == yes ]]; then return; fi
+  say "when it does not become healthy: aws --region $region ec2 get-console-output --latest --instance-id $intermediate"
+  await "the Intermediate to be ready (up to 10 minutes)" elbv2 wait target-in-service \
+    --target-group-arn "$intermediate_targets" --targets "Id=$intermediate"
 }
 
 # --- Names for the backends: http-app.NAME.internal, game-server.NAME.internal
@@ -595,6 +609,7 @@ definition_head() {  # SERVICE
   "family": "$name-$1",
   "networkMode": "awsvpc",
   "requiresCompatibilities": ["FARGATE"],
+  "runtimePlatform": {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
   "cpu": "256",
   "memory": "512",
   "executionRoleArn": "arn:aws:iam::$account:role/$(execution_role_of "$1")",
@@ -733,6 +748,8 @@ check_settings
 find_account
 check_cli
 refuse_another_layout
+refuse_other_ports "${intermediate_group[$layout]}" "$port" "$intermediate_health"
+refuse_other_ports app-connector "$p2p_port" "$connector_health"
 print_cost
 confirm "Make or complete the deployment $name in $region?"
 ensure_images
@@ -745,6 +762,7 @@ ensure_intermediate
 ensure_names
 ensure_cluster
 ensure_services
+await_intermediate
 
 if [[ $dry_run == yes ]]; then
   say "dry run: nothing was changed"

@@ -97,7 +97,7 @@ def check_instance(aws: Aws) -> None:
     assert instance["type"] == "t3.micro" and instance["public"] and instance["tokens"] == "required"
     assert instance["profile"] == "ztna-intermediate"
     assert all(disk["Ebs"]["Encrypted"] for disk in instance["disks"])
-    assert "BEGIN relay key.pem" not in instance["user_data"]
+    assert "PRIVATE KEY" not in instance["user_data"]
 
 
 def check_services(aws: Aws, site: Site) -> None:
@@ -107,6 +107,8 @@ def check_services(aws: Aws, site: Site) -> None:
     ports = {}
     for name, service in services.items():
         assert (service["launch"], service["platform"], service["public"]) == ("FARGATE", "1.4.0", "DISABLED")
+        assert aws.one("task-definition", id=service["definition"])["runtime"] == \
+            {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"}
         assert [names[id_] for id_ in service["subnets"]] == ["10.0.2.0/24"] and service["desired"] == 1
         definition = aws.one("task-definition", id=service["definition"])
         ports[name] = [(mapping["protocol"], mapping["containerPort"]) for container in definition["containers"]
@@ -467,10 +469,13 @@ def test_new_settings_reach_what_runs(aws: Aws, deployed: Site) -> None:
     site.write("home/cert.pem", "renewed\n")
     site.settings["ADMIN_ADDRESSES"] = "192.0.2.1,203.0.113.9"
     site.settings["INTERMEDIATE_HOST"] = "relay.example.org"
+    balancer_group = aws.one("security-group", name="ztna-nlb-sg")
+    aws.set(balancer_group["id"], rules={**balancer_group["rules"], "sgr-x": ["udp", 14433, "0.0.0.0/0", 14500]})
     site.up()
     assert sorted(aws.changes()) == [
-        "ec2 AuthorizeSecurityGroupIngress", "ec2 RevokeSecurityGroupIngress", "ecs RegisterTaskDefinition",
-        "ecs UpdateService", "ssm PutParameter"]
+        "ec2 AuthorizeSecurityGroupIngress", "ec2 RevokeSecurityGroupIngress", "ec2 RevokeSecurityGroupIngress",
+        "ecs RegisterTaskDefinition", "ecs UpdateService", "ssm PutParameter"]
+    assert "sgr-x" not in aws.one("security-group", name="ztna-nlb-sg")["rules"]
     assert ("tcp", 22, "203.0.113.9/32") in rules_of(aws)["ztna-intermediate-sg"]
     assert ("tcp", 22, "198.51.100.0/24") not in rules_of(aws)["ztna-intermediate-sg"]
     service = aws.one("service", name="app-connector")
@@ -489,6 +494,35 @@ def test_new_settings_reach_what_runs(aws: Aws, deployed: Site) -> None:
     assert "stopped (wanted: running)" in ill.stdout
     site.up()
     assert aws.changes() == ["ec2 CreateNatGateway", "ec2 ReplaceRoute", "ec2 StartInstances"]
+
+
+@pytest.mark.parametrize("changed", [{"P2P_PORT": "15434"}, {"INTERMEDIATE_HEALTH": "127.0.0.1:19099"}])
+def test_ports_are_not_changed_under_what_stands(aws: Aws, deployed: Site, changed: dict[str, str]) -> None:
+    aws.calls()
+    deployed.settings.update(changed)
+    refused = deployed.up(status=1)
+    assert "ztna stands with the ports 144" in refused.stderr and "down.sh" in refused.stderr
+    assert aws.changes() == []
+
+
+def test_a_nat_gateway_that_failed_is_removed_with_the_one_that_took_its_place(aws: Aws, deployed: Site) -> None:
+    failed = aws.one("nat-gateway")
+    aws.set(failed["id"], state="failed")
+    aws.set(failed["address"], user=None)
+    deployed.up()
+    assert len(aws.things("nat-gateway")) == 2
+    deployed.down()
+    assert aws.left() == []
+
+
+@pytest.mark.parametrize("call", ["DescribeListeners", "DescribeParameters", "ListRolePolicies"])
+def test_a_question_that_fails_is_no_answer(aws: Aws, deployed: Site, call: str) -> None:
+    """What cannot be seen would be left behind."""
+    aws.control("refuse", call)
+    deployed.down(status=1)
+    aws.control("refuse", "")
+    deployed.down()
+    assert aws.left() == []
 
 
 def test_what_is_not_ours_is_left_alone(aws: Aws, deployed: Site) -> None:
@@ -540,29 +574,46 @@ def test_the_machine_makes_itself_an_intermediate(aws: Aws, deployed: Site) -> N
     # A renewed certificate: fetched, and the daemon reloaded; without one, nothing.
     fetch = root / "usr/local/sbin/ztna-fetch-secrets"
     log.write_text("")
-    site.write("relay/cert.pem", "renewed\n")
+    before = (certs / "key.pem").read_text()
+    site.issue(1)
     site.up()
+    key = aws.one("parameter", name="/ztna/intermediate/key.pem")
+    for stored, says in ((before, "the key is not the certificate's"), (None, "there is no parameter")):
+        aws.set(key["id"], **({"value": stored} if stored else {"kind": "gone"}))
+        done = subprocess.run([fetch], env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and says in done.stderr and log.read_text().count("systemctl") == 0
+        assert (certs / "key.pem").read_text() == before
+        aws.set(key["id"], value=key["value"], kind="parameter")
+
+    # The daemon is told of it, also when a run is cut off just before.
+    site.write("bin/systemctl", "#!/bin/sh\nexit 1\n")
+    assert subprocess.run([fetch], env=environment, timeout=60).returncode != 0
+    for file in FILES:
+        assert (certs / file).read_text() == (site.folder / "relay" / file).read_text()
+    site.write("bin/systemctl", f"#!/bin/sh\necho systemctl \"$@\" >>{log}\n")
     subprocess.run([fetch], env=environment, check=True, timeout=60)
-    assert (certs / "cert.pem").read_text() == "renewed\n"
     assert "systemctl try-reload-or-restart ztna-intermediate.service" in log.read_text()
     log.write_text("")
     subprocess.run([fetch], env=environment, check=True, timeout=60)
     assert "systemctl" not in log.read_text()
 
 
-@pytest.mark.parametrize("wrong", [None, 0, 1])
-def test_a_package_that_is_another_is_not_installed(aws: Aws, deployed: Site, wrong: int | None) -> None:
+@pytest.mark.parametrize("wrong", [None, 0, 1, "one too few"])
+def test_a_package_that_is_another_is_not_installed(aws: Aws, deployed: Site, wrong: int | str | None) -> None:
     _, log, environment = machine(deployed)
     sums = [hashlib.sha256(package).hexdigest() for package in (S3.CONTENT, b"package\n")]  # as s3 and curl give them
-    if wrong is not None:
+    if isinstance(wrong, int):
         sums[wrong] = "0" * 64
+    elif wrong:
+        sums.pop()
     text = aws.one("instance")["user_data"]
     assert "package_sums=''" in text
     text = text.replace("package_sums=''", f"package_sums='{' '.join(sums)}'")
     done = subprocess.run(["bash", deployed.write("user-data", text)], capture_output=True, text=True, timeout=60,
                           env=environment)
     assert (done.returncode == 0) == (wrong is None) == ("apt-get install" in log.read_text()), done.stderr
-    assert done.stdout.count("FAILED") == (wrong is not None)
+    assert done.stdout.count("FAILED") == isinstance(wrong, int)
+    assert ("2 packages and 1 sums" in done.stderr) == isinstance(wrong, str)
 
 
 @pytest.mark.parametrize("changed, message", [
@@ -573,6 +624,7 @@ def test_a_package_that_is_another_is_not_installed(aws: Aws, deployed: Site, wr
     ({"INTERMEDIATE_HEALTH": "off"}, "want a port"),
     ({"P2P_PORT": "0"}, "P2P_PORT"),
     ({"ZTNA_AWS_LAYOUT": "tcp"}, "expected udp or quic"),
+    ({"P2P_PORT": "14433"}, "P2P_PORT and INTERMEDIATE_PORT are both 14433"),
 ])
 def test_wrong_settings_are_named_before_the_first_call(aws: Aws, site: Site, changed: dict[str, str],
                                                         message: str) -> None:

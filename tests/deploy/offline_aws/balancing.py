@@ -16,6 +16,7 @@ class ElasticLoadBalancing:
     def __init__(self, account: Account, ec2: Ec2):
         self.account = account
         self.ec2 = ec2
+        self.new: set[tuple[str, str]] = set()  # targets that nobody has asked about yet
 
     def balancer(self, id_: str) -> Thing:
         return self.account.one("load-balancer", id_, "LoadBalancerNotFound")
@@ -91,10 +92,13 @@ class ElasticLoadBalancing:
 
     def show_targets(self, group):
         return {"TargetGroupArn": group["id"], "TargetGroupName": group["name"], "Protocol": group["protocol"],
-                "Port": group["port"], "VpcId": group["vpc"], "TargetType": group["type"]}
+                "Port": group["port"], "VpcId": group["vpc"], "TargetType": group["type"],
+                "HealthCheckProtocol": group["health"][0], "HealthCheckPort": group["health"][1]}
 
     def describe_target_groups(self, params):
-        return {"TargetGroups": [self.show_targets(group) for group in self.account.all("target-group")]}
+        wanted = params.get("TargetGroupArns")
+        return {"TargetGroups": [self.show_targets(group) for group in self.account.all("target-group")
+                                 if wanted is None or group["id"] in wanted]}
 
     def describe_target_group_attributes(self, params):
         group = self.targets(params["TargetGroupArn"])
@@ -168,6 +172,7 @@ class ElasticLoadBalancing:
             server_id = target.get("QuicServerId")
             self.check_server_id(group, target["Id"], server_id)
             group["targets"][target["Id"]] = {"port": target.get("Port", group["port"]), "server_id": server_id}
+            self.new.add((group["id"], target["Id"]))
         return {}
 
     def check_server_id(self, group: Thing, target: str, server_id: str | None) -> None:
@@ -181,13 +186,21 @@ class ElasticLoadBalancing:
             if (other == target) != (registered["server_id"] == server_id):
                 raise Refusal("InvalidTarget", f"{other} is registered with {registered['server_id']}")
 
+    def health_of(self, group: Thing, target: str) -> str:
+        """Who asks for the first time is told that nobody knows yet."""
+        if (group["id"], target) in self.new:
+            self.new.remove((group["id"], target))
+            return "initial"
+        return "healthy"
+
     def describe_target_health(self, params):
         group = self.targets(params["TargetGroupArn"])
+        wanted = [target["Id"] for target in params.get("Targets", [])] or list(group["targets"])
         for id_ in list(group["targets"]):
             if id_.startswith("i-") and self.account.things[id_]["state"] == "terminated":
                 del group["targets"][id_]
         return {"TargetHealthDescriptions": [
             {"Target": {"Id": id_, "Port": target["port"],
                         **({"QuicServerId": target["server_id"]} if target["server_id"] else {})},
-             "TargetHealth": {"State": "healthy"}}
-            for id_, target in group["targets"].items()]}
+             "TargetHealth": {"State": self.health_of(group, id_)}}
+            for id_, target in group["targets"].items() if id_ in wanted]}

@@ -229,7 +229,8 @@ class Ecs:
         id_ = arn("ecs", f"task-definition/{family}:{self.revisions[family]}")
         definition = self.account.add("task-definition", id_, tags_of(params, "tags", upper=False), family=family,
                                       revision=self.revisions[family], status="ACTIVE", role=role,
-                                      containers=params["containerDefinitions"])
+                                      containers=params["containerDefinitions"],
+                                      runtime=params.get("runtimePlatform"))
         return {"taskDefinition": self.show_definition(definition)}
 
     def show_definition(self, definition):

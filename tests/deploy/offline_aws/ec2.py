@@ -328,9 +328,9 @@ class Ec2:
                 rules.append({"SecurityGroupRuleId": "sgr-" + group["id"][3:], "GroupId": group["id"],
                               "IsEgress": True, "IpProtocol": "-1", "FromPort": -1, "ToPort": -1,
                               "CidrIpv4": "0.0.0.0/0"})
-                for key, (protocol, port, source) in group["rules"].items():
+                for key, (protocol, port, source, *to) in group["rules"].items():  # a range: somebody else's
                     rules.append({"SecurityGroupRuleId": key, "GroupId": group["id"], "IsEgress": False,
-                                  "IpProtocol": protocol, "FromPort": port, "ToPort": port,
+                                  "IpProtocol": protocol, "FromPort": port, "ToPort": to[0] if to else port,
                                   **({"CidrIpv4": source} if "/" in source
                                      else {"ReferencedGroupInfo": {"GroupId": source}})})
         return {"SecurityGroupRules": rules}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pathlib
 import socket
@@ -77,6 +78,15 @@ class Aws:
                 and thing.get("state") not in ("deleted", "terminated")]
 
 
+@functools.cache
+def pair(_number: int) -> tuple[str, str]:
+    """A key and its certificate."""
+    made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                           "-subj", "/CN=relay", "-keyout", "-"], check=True, capture_output=True, text=True, timeout=60)
+    key, end, certificate = made.stdout.partition("-----END PRIVATE KEY-----\n")
+    return key + end, certificate
+
+
 class Site:
     """The administrator's machine: settings, certificates, and programs in PATH."""
 
@@ -89,10 +99,17 @@ class Site:
             (folder / role).mkdir()
             for file in FILES:
                 self.write(f"{role}/{file}", f"-----BEGIN {role} {file}-----\n\"$\\ of {role}\n-----END-----\n")
+        self.issue()  # the Intermediate looks at its own
         self.write("policy.toml", "[[serve]]\nconnectors = [\"home\"]\nservices = [\"some-service\"]\n")
         self.settings = {**SETTINGS, "ZTNA_AWS_INTERMEDIATE_CERTS": str(folder / "relay"),
                          "ZTNA_AWS_CONNECTOR_CERTS": str(folder / "home"),
                          "ZTNA_AWS_POLICY": str(folder / "policy.toml")}
+
+    def issue(self, number: int = 0) -> None:
+        """The Intermediate's certificate and key, its first or a later one."""
+        key, certificate = pair(number)
+        self.write("relay/key.pem", key)
+        self.write("relay/cert.pem", certificate)
 
     def write(self, name: str, text: str) -> pathlib.Path:
         path = self.folder / name

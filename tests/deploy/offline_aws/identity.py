@@ -171,7 +171,12 @@ class Ssm:
         return {"Parameter": self.show(params["Name"], params.get("WithDecryption", False))}
 
     def get_parameters(self, params):
-        return {"Parameters": [self.show(name, params.get("WithDecryption", False)) for name in params["Names"]]}
+        """Of what is not there it only says so."""
+        there = {thing["name"] for thing in self.account.all("parameter")}
+        missing = [name for name in params["Names"] if name not in there]
+        return {"Parameters": [self.show(name, params.get("WithDecryption", False))
+                               for name in params["Names"] if name in there],
+                **({"InvalidParameters": missing} if missing else {})}
 
     def describe_parameters(self, params):
         (wanted,) = params["ParameterFilters"]

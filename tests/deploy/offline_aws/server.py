@@ -67,8 +67,11 @@ class World:
         self.changes = 0
         self.fail_at = 0       # the change, counted from 1, at which the connection breaks
         self.fail_after = False  # and whether it was made before that
+        self.refused = ""      # an operation that we may not do
 
     def answer(self, service: str, operation: str, params: dict[str, Any], model: Any) -> dict[str, Any]:
+        if operation == self.refused:
+            raise Refusal("AccessDenied", f"not authorized to perform {service}:{operation}")
         broken = list(violations(model.input_shape, params, operation, strict=False)) if model.input_shape else []
         if broken:
             raise Refusal("ValidationError", "; ".join(broken))
@@ -189,6 +192,8 @@ class Server:
                 return calls
             case "fail":
                 world.changes, world.fail_at, world.fail_after = 0, int(args[0]), args[1] == "after"
+            case "refuse":
+                world.refused = args[0]
             case "sign-out":
                 world.services["sts"].signed_in = False
             case "set":
