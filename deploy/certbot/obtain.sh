@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # A public certificate for an Intermediate, by certbot, and its renewal. To be run on its machine, as root.
+# Run again after a failure, it goes on: a certificate that certbot has already is put in place.
 set -euo pipefail
 shopt -s extglob
 here=$(cd "$(dirname "$0")" && pwd)
@@ -49,8 +50,9 @@ cert_dir=$(cd "$cert_dir" && pwd)
 hook=${ZTNA_CERTBOT_HOOK:-/usr/local/sbin/ztna-certbot-hook}
 install -D -m 0755 "$here/ztna-certbot-hook" "$hook"
 
-command=(certbot certonly --non-interactive --agree-tos --key-type ecdsa
-  --cert-name "$INTERMEDIATE_HOST" -d "$INTERMEDIATE_HOST" --deploy-hook "$hook $cert_dir")
+# certbot gives the hook to a shell.
+command=(certbot certonly --non-interactive --agree-tos --keep-until-expiring --key-type ecdsa
+  --cert-name "$INTERMEDIATE_HOST" -d "$INTERMEDIATE_HOST" --deploy-hook "$hook $(printf %q "$cert_dir")")
 has_option() {  # PATTERN, of the options for certbot
   local option
   for option in "${options[@]+"${options[@]}"}"; do
@@ -59,7 +61,16 @@ has_option() {  # PATTERN, of the options for certbot
   done
   return 1
 }
-options=("$@")
+options=("$@") config=/etc/letsencrypt
+for ((i = 0; i < ${#options[@]}; i++)); do
+  case ${options[i]} in
+    --config-dir) config=${options[i + 1]:-} ;;
+    --config-dir=*) config=${options[i]#*=} ;;
+  esac
+done
 if ! has_option '--@(dns-*|webroot|nginx|apache|manual|authenticator)'; then command+=(--standalone); fi
 if ! has_option '@(-m|--email)'; then command+=(--register-unsafely-without-email); fi
 "${command[@]}" "$@"
+
+# Once more, by ourselves: certbot runs it for a new certificate only, and calls it a success when it has failed.
+RENEWED_LINEAGE=$config/live/$INTERMEDIATE_HOST "$hook" "$cert_dir"

@@ -61,11 +61,21 @@ droplet_id() {
   only "droplets named $DROPLET_NAME" $(awk -v name="$DROPLET_NAME" '$2 == name { print $1 }' <<<"$ids")
 }
 
+# Ours is the firewall of this name that guards what carries our tag, and nothing else: up.sh replaces all of
+# it, and down.sh deletes it.
 firewall_id() {
-  local ids
+  local ids id tags droplets
   ids=$(look firewall list --format ID,Name) || fail "doctl cannot list the firewalls"
   # shellcheck disable=SC2046  # one word each
-  only "firewalls named $FIREWALL_NAME" $(awk -v name="$FIREWALL_NAME" '$2 == name { print $1 }' <<<"$ids")
+  id=$(only "firewalls named $FIREWALL_NAME" $(awk -v name="$FIREWALL_NAME" '$2 == name { print $1 }' <<<"$ids")) || exit
+  if [[ -z $id ]]; then return; fi
+  tags=$(look firewall get "$id" --format Tags) || fail "doctl cannot read the firewall $id"
+  droplets=$(look firewall get "$id" --format DropletIDs) || fail "doctl cannot read the firewall $id"
+  tags=${tags//[[:space:]]/} droplets=${droplets//[[:space:]]/}
+  if [[ $tags != "$DROPLET_TAG" || -n $droplets ]]; then
+    fail "the firewall $FIREWALL_NAME ($id) is not only for the tag $DROPLET_TAG, but for tags \"$tags\" and droplets \"$droplets\", so it is left alone: change FIREWALL_NAME in $env_file"
+  fi
+  echo "$id"
 }
 
 tag_exists() {

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Deletes what up.sh made: the droplet, the firewall and the tag, each if it is there. The CA and the
-# certificates of Agents stay on this machine.
+# Deletes what up.sh made: the droplet, the firewall and the tag, each if it is there. Other droplets with the
+# tag keep it, and the firewall that guards them by it. The CA and the certificates of Agents stay here.
 set -euo pipefail
 # shellcheck source=common.sh
 . "$(dirname "$0")/common.sh"
@@ -32,9 +32,15 @@ droplet=$(droplet_id)
 firewall=$(firewall_id)
 tag=''
 if tag_exists; then tag=$DROPLET_TAG; fi
+others=$(look droplet list --tag-name "$DROPLET_TAG" --format ID) || fail "doctl cannot list the droplets"
+others=$(awk -v ours="$droplet" '$1 != ours { printf " %s", $1 }' <<<"$others")
+if [[ -n ${others// /} ]]; then
+  say "Other droplets have the tag $DROPLET_TAG:$others. It stays, and so does the firewall $FIREWALL_NAME"
+  firewall='' tag=''
+fi
 
 if [[ -z $droplet$firewall$tag ]]; then
-  say "Nothing of $DROPLET_NAME is there"
+  say "Nothing of $DROPLET_NAME is there to delete"
   exit 0
 fi
 say "To delete:${droplet:+ droplet $DROPLET_NAME ($droplet)}${firewall:+ firewall $FIREWALL_NAME ($firewall)}${tag:+ tag $tag}"
@@ -52,12 +58,4 @@ if [[ -n $droplet ]]; then
   if [[ -n $address && -e $known_hosts ]]; then run ssh-keygen -q -R "$address" -f "$known_hosts" 2>/dev/null; fi
 fi
 if [[ -n $firewall ]]; then run "$doctl" compute firewall delete "$firewall" --force; fi
-if [[ -n $tag ]]; then
-  # Somebody else's droplets may carry it, too.
-  others=$(look droplet list --tag-name "$DROPLET_TAG" --format ID | grep -vcxF -- "$droplet" || true)
-  if ((others == 0)); then
-    run "$doctl" compute tag delete "$tag" --force
-  else
-    say "The tag $tag stays, other droplets have it"
-  fi
-fi
+if [[ -n $tag ]]; then run "$doctl" compute tag delete "$tag" --force; fi

@@ -7,20 +7,22 @@ set -euo pipefail
 
 usage() {
   cat <<'TEXT'
-usage: deploy/digitalocean/up.sh [--env FILE] [--open-http] [--open-acme] [--dry-run]
+usage: deploy/digitalocean/up.sh [--env FILE] [--open-http] [--open-acme | --close-acme] [--dry-run]
   --env FILE    what to make (default: deploy/env/cloud.env)
   --open-http   let everyone reach the HTTP echo, too, without the tunnel; without it: closed again
-  --open-acme   let TCP 80 in, for Let's Encrypt's http-01 (docs/certificates.md); without it: closed again
+  --open-acme   let TCP 80 in, for Let's Encrypt's http-01 (docs/certificates.md), for renewals, too: it
+                stays open until --close-acme
   --dry-run     print the commands that would change something, and run none of them
 TEXT
 }
 
-open_http=no open_acme=no
+open_http=no open_acme=as-it-is
 while (($# > 0)); do
   case $1 in
     --env) (($# >= 2)) || { usage >&2 && exit 2; }; env_file=$2 && shift ;;
     --open-http) open_http=yes ;;
     --open-acme) open_acme=yes ;;
+    --close-acme) open_acme=no ;;
     --dry-run) dry_run=yes ;;
     --help) usage && exit 0 ;;
     *) usage >&2 && exit 2 ;;
@@ -89,13 +91,9 @@ normal() {
 }
 
 firewall_is_right() {  # ID
-  local column
-  for column in InboundRules OutboundRules Tags; do
-    look firewall get "$1" --format "$column" >"$scratch/$column"
-  done
+  look firewall get "$1" --format OutboundRules >"$scratch/OutboundRules"
   diff -q <(normal <"$scratch/InboundRules") <(inbound_rules | normal) >/dev/null &&
-    diff -q <(normal <"$scratch/OutboundRules") <(outbound_rules | normal) >/dev/null &&
-    [[ ",$(tr -d ' \n' <"$scratch/Tags")," == *",$DROPLET_TAG,"* ]]
+    diff -q <(normal <"$scratch/OutboundRules") <(outbound_rules | normal) >/dev/null
 }
 
 make_tag() {
@@ -109,6 +107,13 @@ make_firewall() {
   local id
   local -a command
   id=$(firewall_id)
+  if [[ -n $id ]]; then
+    look firewall get "$id" --format InboundRules >"$scratch/InboundRules"
+    if [[ $open_acme == as-it-is && $(normal <"$scratch/InboundRules") == *,ports:80,protocol:tcp,* ]]; then
+      say "TCP 80 stays open, for Let's Encrypt; --close-acme closes it"
+      open_acme=yes
+    fi
+  fi
   if [[ -z $id ]]; then
     say "Making the firewall $FIREWALL_NAME"
     command=(create)
@@ -124,56 +129,7 @@ make_firewall() {
     --format ID,Name,Status --no-header
 }
 
-# --- The droplet's first boot.
-
-# file_entry PATH MODE: standard input as an entry of cloud-init's write_files.
-file_entry() {
-  printf '  - path: %s\n    permissions: "%s"\n    encoding: b64\n    content: %s\n' \
-    "$1" "$2" "$(base64 | tr -d '\n')"
-}
-
-policy() {
-  cat <<TEXT
-# Who may offer and reach what; what is not here is denied. Yours from now on: up.sh leaves it alone.
-# After a change: systemctl reload ztna-intermediate ztna-connector
-[[serve]]
-connectors = ["$CONNECTOR_NAME"]
-services   = ["$SERVICE_ID"]
-[[allow]]
-agents   = ["$AGENT_NAME"]
-services = ["$SERVICE_ID"]
-TEXT
-}
-
-# What each file of /etc/ztna says; at the first boot all that is known before there is an address.
-echo_options=("LISTEN=$LOCAL_ADDR" "HTTP_PORT=$HTTP_PORT")
-intermediate_options=("CERT_DIR=$CERT_DIR/intermediate" "ZTNA_HEALTH=$INTERMEDIATE_HEALTH")
-connector_options=("CERT_DIR=$CERT_DIR/connector" "ZTNA_HEALTH=$CONNECTOR_HEALTH" "SERVICE_ID=$SERVICE_ID"
-  "ZTNA_LOCAL_ADDR=$LOCAL_ADDR" "ZTNA_P2P_LISTEN_PORT=$P2P_PORT")
-
-files() {
-  file_entry /usr/local/sbin/ztna-droplet 0755 <"$here/droplet/ztna-droplet"
-  file_entry /etc/ztna/echo.nginx 0644 <"$here/droplet/echo.nginx"
-  policy | file_entry /etc/ztna/policy.toml 0644
-  printf '%s\n' "${echo_options[@]}" | file_entry /etc/ztna/echo.env 0644
-  printf '%s\n' "${intermediate_options[@]}" | file_entry /etc/ztna/intermediate.env 0644
-  printf '%s\n' "${connector_options[@]}" | file_entry /etc/ztna/connector.env 0644
-}
-
-user_data() {
-  local line open='' install=''
-  if [[ $open_http == yes ]]; then open=', open'; fi
-  if [[ $PACKAGE_SOURCE == https://* ]]; then
-    install="  - [/usr/local/sbin/ztna-droplet, install, \"$PACKAGE_SOURCE\"]"
-  fi
-  while IFS= read -r line; do
-    case $line in
-      @FILES@) files ;;
-      @INSTALL@) if [[ -n $install ]]; then printf '%s\n' "$install"; fi ;;
-      *) printf '%s\n' "${line/@OPEN@/$open}" ;;
-    esac
-  done <"$here/cloud-init.yaml"
-}
+# --- The droplet. Its user data, which each of its processes can read, is nothing of ours: that comes by ssh.
 
 make_droplet() {
   droplet=$(droplet_id)
@@ -181,11 +137,10 @@ make_droplet() {
     say "The droplet $DROPLET_NAME is there ($droplet)"
     return
   fi
-  user_data >"$scratch/user-data.yaml"
   say "Making the droplet $DROPLET_NAME: $DROPLET_IMAGE, $DROPLET_SIZE, $DROPLET_REGION"
   run "$doctl" compute droplet create "$DROPLET_NAME" --image "$DROPLET_IMAGE" --size "$DROPLET_SIZE" \
     --region "$DROPLET_REGION" --ssh-keys "$SSH_KEY_ID" --tag-names "$DROPLET_TAG" \
-    --user-data-file "$scratch/user-data.yaml" --wait --format ID,Name,Status --no-header
+    --user-data-file "$here/cloud-init.yaml" --wait --format ID,Name,Status --no-header
   droplet=$(droplet_id)
 }
 
@@ -203,63 +158,99 @@ has_address() {
   address=$(droplet_address "$droplet" | tr -d '[:space:]')
   [[ -n $address ]]
 }
-lets_in() { on_droplet "$address" true 2>/dev/null </dev/null; }
+
+# What ssh says is shown, once: a refused key is not a matter of time.
+ssh_said=''
+lets_in() {
+  local said
+  if said=$(on_droplet "$address" true 2>&1 </dev/null); then return; fi
+  if [[ $said != "$ssh_said" ]]; then printf '%s\n' "$said" >&2; fi
+  ssh_said=$said
+  return 1
+}
 
 reach_droplet() {
   until_true 120 "an address of droplet $droplet" has_address
   mkdir -p "$(dirname "$known_hosts")"
   say "Waiting for ssh at $address"
   until_true 300 "ssh to root@$address, which the firewall allows from $ADMIN_ADDRESSES" lets_in
+  # apt is busy until then.
   say "Waiting for its first boot to end"
   on_droplet "$address" cloud-init status --wait >/dev/null </dev/null ||
-    say "cloud-init reports an error (/var/log/cloud-init-output.log on the droplet); going on with what it left undone"
+    say "cloud-init reports an error (/var/log/cloud-init-output.log on the droplet); going on"
 }
 
 # --- What is done over ssh.
 
+place() { on_droplet "$address" sh -c "cat >$1.new && chmod $2 $1.new && mv $1.new $1"; }  # PATH MODE
+
+# The script each time: the droplet may be of an earlier up.sh.
+place_files() {
+  place /usr/local/sbin/ztna-droplet 0755 <"$here/droplet/ztna-droplet"
+  on_droplet "$address" mkdir -p /etc/ztna </dev/null
+  place /etc/ztna/echo.nginx 0644 <"$here/droplet/echo.nginx"
+  policy | on_droplet "$address" ztna-droplet policy
+}
+
+policy() {
+  cat <<TEXT
+# Who may offer and reach what; what is not here is denied. Yours from now on: up.sh leaves it alone.
+# After a change: systemctl reload ztna-intermediate ztna-connector
+[[serve]]
+connectors = ["$CONNECTOR_NAME"]
+services   = ["$SERVICE_ID"]
+[[allow]]
+agents   = ["$AGENT_NAME"]
+services = ["$SERVICE_ID"]
+TEXT
+}
+
+# sums FILE…: in the form of sha256sum, which macOS does not have.
+sums() { if command -v sha256sum >/dev/null; then sha256sum "$@"; else shasum -a 256 "$@"; fi; }
+
 install_packages() {
+  local names
   say "Packages"
   case $PACKAGE_SOURCE in
     https://*) on_droplet "$address" ztna-droplet install "$PACKAGE_SOURCE" </dev/null ;;
     *)
-      if ! on_droplet "$address" dpkg-query -W ztna-intermediate ztna-connector ztna-agent ztna >/dev/null 2>&1 </dev/null; then
-        (cd "$PACKAGE_SOURCE" && COPYFILE_DISABLE=1 tar -c -f - -- ztna*_amd64.deb) |
-          on_droplet "$address" sh -c 'mkdir -p /var/cache/ztna-packages && tar -x -C /var/cache/ztna-packages --no-same-owner'
+      names=$(cd "$PACKAGE_SOURCE" && sums ztna*_amd64.deb | on_droplet "$address" ztna-droplet wants)
+      if [[ -n $names ]]; then
+        # shellcheck disable=SC2086  # one word each
+        (cd "$PACKAGE_SOURCE" && COPYFILE_DISABLE=1 tar -c -f - -- $names) |
+          on_droplet "$address" tar -x -f - -C /var/cache/ztna-packages --no-same-owner
       fi
       on_droplet "$address" ztna-droplet install </dev/null
       ;;
   esac
 }
 
-# certify ROLE NAME OPTION…: when the droplet asks for a certificate, issue it here.
+# certify ROLE NAME SAN OPTION…: when the droplet asks for a certificate, issue it here.
 certify() {
-  local role=$1 name=$2 csr=$scratch/$1.csr
-  shift 2
-  on_droplet "$address" ztna-droplet request "$TRUST_DOMAIN" "$role" "$name" "$host" >"$csr" </dev/null
+  local role=$1 name=$2 san=$3 csr=$scratch/$1.csr
+  shift 3
+  on_droplet "$address" ztna-droplet request "$role" "$TRUST_DOMAIN" "$name" "$san" >"$csr" <"$CA_DIR/ca-cert.pem"
   if [[ ! -s $csr ]]; then
     say "The certificate of $role $name is good"
     return
   fi
   say "Issuing a certificate to $role $name"
   ztna ca issue --ca-dir "$CA_DIR" --role "$role" --name "$name" "$@" --csr "$csr" --out "$scratch/$role" >/dev/null
-  COPYFILE_DISABLE=1 tar -c -C "$scratch/$role" cert.pem ca-cert.pem | on_droplet "$address" ztna-droplet accept "$role"
+  COPYFILE_DISABLE=1 tar -c -f - -C "$scratch/$role" cert.pem ca-cert.pem | on_droplet "$address" ztna-droplet accept "$role"
 }
 
 configure() {
-  local option=--dns
-  host=${INTERMEDIATE_HOST:-$address}
-  if env_is_v4 "$host"; then
-    option=--ip
-    [[ $host == "$address" ]] ||
-      fail "INTERMEDIATE_HOST in $env_file is $host, and the droplet has $address: put that there"
-  fi
-  on_droplet "$address" ztna-droplet set echo.env "${echo_options[@]}" </dev/null
-  on_droplet "$address" ztna-droplet set intermediate.env "${intermediate_options[@]}" "ZTNA_LISTEN=$address:$INTERMEDIATE_PORT" \
+  local -a intermediate=("DNS:$host" --dns "$host")
+  if [[ $host == "$address" ]]; then intermediate=("IP Address:$host" --ip "$host"); fi
+  on_droplet "$address" ztna-droplet set echo.env "LISTEN=$LOCAL_ADDR" "HTTP_PORT=$HTTP_PORT" </dev/null
+  on_droplet "$address" ztna-droplet set intermediate.env "CERT_DIR=$CERT_DIR/intermediate" \
+    "ZTNA_HEALTH=$INTERMEDIATE_HEALTH" "ZTNA_LISTEN=$address:$INTERMEDIATE_PORT" \
     "ZTNA_ALT_LISTEN=$address:$STUN_ALT_PORT" </dev/null
-  on_droplet "$address" ztna-droplet set connector.env "${connector_options[@]}" "INTERMEDIATE_HOST=$host" \
-    "INTERMEDIATE_PORT=$INTERMEDIATE_PORT" </dev/null
-  certify intermediate "$INTERMEDIATE_NAME" "$option" "$host"
-  certify connector "$CONNECTOR_NAME" --serve "$SERVICE_ID"
+  on_droplet "$address" ztna-droplet set connector.env "CERT_DIR=$CERT_DIR/connector" \
+    "ZTNA_HEALTH=$CONNECTOR_HEALTH" "SERVICE_ID=$SERVICE_ID" "ZTNA_LOCAL_ADDR=$LOCAL_ADDR" \
+    "ZTNA_P2P_LISTEN_PORT=$P2P_PORT" "INTERMEDIATE_HOST=$host" "INTERMEDIATE_PORT=$INTERMEDIATE_PORT" </dev/null
+  certify intermediate "$INTERMEDIATE_NAME" "${intermediate[@]}"
+  certify connector "$CONNECTOR_NAME" "DNS:$SERVICE_ID.svc.$TRUST_DOMAIN" --serve "$SERVICE_ID"
   say "Starting, until both are ready"
   if [[ $open_http == yes ]]; then
     on_droplet "$address" ztna-droplet start open </dev/null
@@ -274,14 +265,16 @@ make_tag
 make_firewall
 make_droplet
 if [[ $dry_run == yes ]]; then
-  if [[ -s $scratch/user-data.yaml ]]; then
-    say "With this user data:"
-    cat "$scratch/user-data.yaml"
-  fi
-  say "Then, over ssh: the packages of $PACKAGE_SOURCE, certificates from $CA_DIR, and the start"
+  say "Then, over ssh: nginx, the packages of $PACKAGE_SOURCE, certificates from $CA_DIR, and the start"
   exit 0
 fi
 reach_droplet
+host=${INTERMEDIATE_HOST:-$address}
+if [[ $host == *:* ]] || env_is_v4 "$host"; then
+  [[ $host == "$address" ]] ||
+    fail "INTERMEDIATE_HOST in $env_file is $host, and the droplet has $address: put that there, or a name that leads to it"
+fi
+place_files
 install_packages
 configure
 

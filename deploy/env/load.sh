@@ -7,7 +7,9 @@
 # is read, never executed: `$(…)` in it is an error and no command. A value in <angle brackets> is a
 # placeholder: an error for a NAME that is asked for, else as if it were not there.
 #
-# What a value may be follows from the end of its name, so that new ones need no entry here:
+# A file may set the variables that the .env files beside this one have, also as a comment, and options of our
+# programs (ZTNA_…), and no others: PATH or OPENSSL_CONF would change how programs run. What a value may be
+# follows from the end of its name, so that new ones need no entry here:
 #   _PORT       1 to 65535                      _HOST       a host name or an address
 #   _ADDR       HOST:PORT                       _HEALTH     HOST:PORT or off
 #   _ADDRESSES  addresses or networks, by commas
@@ -87,22 +89,19 @@ env_check() {
   esac
 }
 
-# env_is_foreign NAME: variables that would change how programs run.
-env_is_foreign() {
-  case $1 in
-    PATH | HOME | USER | SHELL | IFS | ENV | CDPATH | TMPDIR | PWD | OLDPWD | LANG) return 0 ;;
-    LC_* | LD_* | DYLD_* | BASH* | PYTHON* | SHELLOPTS | PS[0-9] | PROMPT_COMMAND) return 0 ;;
-  esac
-  return 1
+# env_known: the names that a file may set, a space around each.
+env_known() {
+  sed -n 's/^#\{0,1\}\([A-Z][A-Z0-9_]*\)=.*/ \1 /p' "$(dirname "${BASH_SOURCE[0]}")"/*.env
 }
 
 load_env() {
-  local env_file=$1 env_line env_name env_value env_expected='' env_number=0 env_seen=' ' env_open=' '
+  local env_file=$1 env_line env_name env_value env_expected='' env_number=0 env_seen=' ' env_open=' ' env_names
   shift
   if [[ ! -f $env_file || ! -r $env_file ]]; then
     env_problem "$env_file" "cannot be read, expected a file like those of deploy/env"
     return 2
   fi
+  env_names=$(env_known)
   while IFS= read -r env_line || [[ -n $env_line ]]; do
     env_number=$((env_number + 1))
     if [[ $env_line =~ ^[[:space:]]*(#|$) ]]; then continue; fi
@@ -111,8 +110,8 @@ load_env() {
       return 2
     fi
     env_name=${BASH_REMATCH[1]} env_value=${BASH_REMATCH[2]}
-    if env_is_foreign "$env_name"; then
-      env_problem "$env_file:$env_number" "$env_name may not be set here"
+    if [[ $env_names != *" $env_name "* && $env_name != ZTNA_* ]]; then
+      env_problem "$env_file:$env_number" "$env_name may not be set here, only what a file of deploy/env has"
       return 2
     fi
     if [[ $env_seen == *" $env_name "* ]]; then

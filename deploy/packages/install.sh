@@ -39,6 +39,7 @@ missing() {
     case $what in
       libgnutls*) echo "$what: libgnutls30 or libgnutls30t64 (Debian, Ubuntu), gnutls (Fedora, Arch)" ;;
       libstdc++*) echo "$what: libstdc++6 (Debian, Ubuntu), libstdc++ (Fedora), gcc-libs (Arch)" ;;
+      GLIBCXX* | CXXABI*) echo "$what: libstdc++ of GCC 12 or newer (Debian 12, Ubuntu 22.04, Fedora 36)" ;;
       GLIBC*) echo "$what: glibc 2.34 or newer (Debian 12, Ubuntu 22.04, Fedora 35)" ;;
       *) echo "$what" ;;
     esac
@@ -90,6 +91,8 @@ $lacking"
   [ -z "$folders" ] || echo "$folders" >>"$manifest"
   install -d /etc/ztna
   chmod 755 /etc/ztna
+  echo "$prefix" >"$place"
+  echo "$place" >>"$manifest"
   (cd files/usr && find . -type f ! -path './lib/systemd/*' | sort) | while read -r file; do
     file=${file#./}
     mode=0644
@@ -112,8 +115,19 @@ uninstall_files() {
   printf '%s\n' "$folders" | while read -r folder; do rmdir "$folder" 2>/dev/null || true; done
 }
 
+# Users, units and /etc/ztna are for one installation: another prefix is a mistake.
+check_place() {
+  if [ -e "$place" ] && [ "$(cat "$place")" != "$prefix" ]; then
+    fail 1 "ZTNA is installed in $(cat "$place"): say --prefix $(cat "$place"), or --uninstall it there first"
+  fi
+}
+
 uninstall_all() {
-  # A purge may follow an --uninstall.
+  # A purge may follow an --uninstall, but packages have their own.
+  for unit in $units; do
+    [ "$purge" = no ] || [ ! -e "/usr/lib/systemd/system/$unit" ] ||
+      fail 1 "$unit is of a package, and so is /etc/ztna: remove that by the package manager, or leave out --purge"
+  done
   [ -e "$manifest" ] || [ "$purge" = yes ] ||
     fail 1 "nothing is installed in $prefix (there is no $manifest)"
   # shellcheck disable=SC2086  # several words
@@ -156,6 +170,8 @@ esac
 [ "$purge" = no ] || [ "$action" = uninstall ] || fail 2 "--purge goes with --uninstall"
 cd "$(dirname "$0")"
 manifest=$prefix/share/ztna/installed-files
+# Says where it is installed.
+place=/etc/ztna/prefix
 
 if [ "$action" = check ]; then
   lacking=$(missing)
@@ -164,4 +180,5 @@ if [ "$action" = check ]; then
   exit 0
 fi
 [ "$(id -u)" = 0 ] || fail 2 "needs root: sudo ./install.sh"
+check_place
 if [ "$action" = install ]; then install_all; else uninstall_all; fi

@@ -233,7 +233,17 @@ def check_removal(deployment: Deployment, clean: set[str]):
                        check=False).returncode == 1
     # Configuration and identity stay until the purge.
     assert machine.path("/etc/ztna/agent/key.pem").exists() and machine.path("/etc/ztna/agent.env").exists()
-    machine.run("dpkg", "--purge", *PACKAGES)
+    # The policy goes with the last role that has one; to an Agent it is somebody's.
+    policy = machine.path("/etc/ztna/policy.toml")
+    machine.run("dpkg", "--purge", "ztna", "ztna-intermediate")
+    assert policy.exists()
+    machine.run("dpkg", "--purge", "ztna-connector")
+    assert not policy.exists()
+    policy.write_text(POLICY)
+    machine.run("dpkg", "--purge", "ztna-agent")
+    assert policy.read_text() == POLICY
+    policy.unlink()
+    policy.parent.rmdir()
     check_nothing_left(machine, clean)
 
 
@@ -264,9 +274,20 @@ def check_tarball(deployment: Deployment, tarball: pathlib.Path, clean: set[str]
     assert "ZTNA_LISTEN=127.0.0.1:4433" in machine.path("/etc/ztna/intermediate.env").read_text()
     deployment.wait_reachable()
     assert not set(before.values()) & set(deployment.state("MainPID").values())
+    # By another prefix nothing is touched.
+    for options in ([], ["--uninstall"], ["--uninstall", "--purge"]):
+        refused = machine.run(installer, "--prefix", "/opt/other", *options, check=False)
+        assert refused.returncode == 1 and "is installed in /opt/ztna" in refused.stderr
+    assert not machine.path("/opt/other").exists() and machine.path("/etc/ztna/agent/key.pem").exists()
+    deployment.wait_reachable()
     machine.run(installer, "--prefix", "/opt/ztna", "--uninstall")
     assert not machine.path("/opt/ztna").exists()
     assert machine.path("/etc/ztna/agent/key.pem").exists()
+    unit = machine.path("/usr/lib/systemd/system/ztna-agent.service")
+    unit.write_text("[Unit]\n")
+    refused = machine.run(installer, "--prefix", "/opt/ztna", "--uninstall", "--purge", check=False)
+    assert refused.returncode == 1 and "is of a package" in refused.stderr
+    unit.unlink()
     machine.run(installer, "--prefix", "/opt/ztna", "--uninstall", "--purge")
     shutil.rmtree(machine.root / "root" / name)
     check_nothing_left(machine, clean)

@@ -4,13 +4,11 @@ daemons, nginx, openssl, tar, curl and all scripts are real. Ports are this mach
 
 from __future__ import annotations
 
-import base64
 import os
 import pathlib
 import shutil
 import signal
 import subprocess
-import sys
 import time
 
 BIN = pathlib.Path(os.environ.get("ZTNA_BIN_DIR", "build/dev/bin")).resolve()
@@ -34,7 +32,7 @@ set -eu
 echo "systemctl $*" >>/calls
 start() {
   case $1 in
-    nginx) nginx ;;
+    nginx) nginx >>/var/log/nginx.log 2>&1 </dev/null ;;
     ztna-*.service)
       role=${1#ztna-} role=${role%.service}
       case $role in intermediate) program=intermediate-server ;; connector) program=app-connector ;; esac
@@ -52,7 +50,6 @@ start() {
 pid() { cat "/run/$1.pid" 2>/dev/null || echo none; }
 runs() { kill -0 "$(pid "$1")" 2>/dev/null; }
 case "$1 ${2:-}" in
-  "reload-or-restart nginx") if runs nginx; then nginx -s reload; else nginx; fi ;;
   "enable --now") start "$3" ;;
   "enable "*) ;;
   "restart "*)
@@ -71,11 +68,16 @@ APT_GET = r"""#!/bin/bash
 set -eu
 echo "apt-get $*" >>/calls
 [[ $1 == -q && $2 == -o && $3 == DPkg::Lock::Timeout=* && $4 == -o && $5 == Dpkg::Options::=--force-confold ]]
-[[ $6 == install && $7 == --yes ]]
-shift 7
+shift 5
+if [[ $* == update ]]; then exit; fi
+[[ $1 == install && $2 == --yes ]]
+shift 2
 for file in "$@"; do
-  [[ $file == /* && -s $file ]] || { echo "E: Unable to locate package $file" >&2; exit 100; }
-  name=${file##*/}
+  case $file in
+    --reinstall | --allow-downgrades | ca-certificates | curl | nginx | openssl) name=$file ;;
+    /*) [[ -s $file ]] || exit 100; name=${file##*/} ;;
+    *) echo "E: Unable to locate package $file" >&2; exit 100 ;;
+  esac
   echo "${name%%_*}" >>/var/lib/installed
 done
 for role in intermediate connector; do id "ztna-$role" >/dev/null; done
@@ -96,7 +98,7 @@ set -eu
 url=${*: -1}
 if [[ $url != https://packages.example.org/* ]]; then exec /usr/bin/curl "$@"; fi
 [[ " $* " == *" --proto =https "* ]]
-cp "/repository/${url##*/}" .
+if [[ " $* " == *" -O "* ]]; then cp "/repository/${url##*/}" .; else cat "/repository/${url##*/}"; fi
 """
 
 
@@ -108,8 +110,11 @@ class Droplet:
         return ["unshare", "--mount", "--propagation", "private", "bash", "-c", ENTER, "enter",
                 str(self.root), str(BIN), line]
 
-    def run(self, line: str) -> str:
-        done = subprocess.run(self.command(line), capture_output=True, text=True, timeout=60)
+    def try_run(self, line: str, input: str = "") -> subprocess.CompletedProcess:
+        return subprocess.run(self.command(line), input=input, capture_output=True, text=True, timeout=60)
+
+    def run(self, line: str, input: str = "") -> str:
+        done = self.try_run(line, input)
         assert done.returncode == 0, f"{line}: {done.stdout}{done.stderr}"
         return done.stdout
 
@@ -144,28 +149,13 @@ class Droplet:
             (self.root / "standins" / name).write_text(text)
             (self.root / "standins" / name).chmod(0o755)
 
-    def boot(self, user_data: str):
-        """What cloud-init does with this at the first boot."""
+    def boot(self):
+        """What DigitalOcean does at the first boot."""
         if (self.root / "usr").exists():
             return
-        # Only here: every ssh would pay for it.
-        sys.path.append("/usr/lib/python3/dist-packages")
-        import yaml
-
         self.make()
-        config = yaml.safe_load(user_data)
-        for entry in config["write_files"]:
-            path = entry["path"].removeprefix("/")
-            target = self.root / path.replace("usr/local/", ".local/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            assert entry["encoding"] == "b64"
-            target.write_bytes(base64.b64decode(entry["content"]))
-            target.chmod(int(entry["permissions"], 8))
         for name in os.environ.get("ZTNA_DROPLET_REPOSITORY", "").split():
             shutil.copy(name, self.root / "repository")
-        for argv in config["runcmd"]:
-            with (self.root / "var/log/cloud-init-output.log").open("ab") as log:
-                subprocess.run(self.command(" ".join(argv)), stdout=log, stderr=log, timeout=60)
 
     def calls(self) -> list[str]:
         path = self.root / "calls"

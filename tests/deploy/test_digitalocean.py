@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import shutil
 import socket
 import subprocess
@@ -89,10 +90,14 @@ class Cloud:
 
     def pretend_it_is_set_up(self):
         """From here on ssh says that nothing is missing on the droplet."""
-        ssh = self.folder / "first" / "ssh"
-        ssh.parent.mkdir(exist_ok=True)
-        ssh.write_text(QUIET_SSH)
-        ssh.chmod(0o755)
+        self.put_first("ssh", QUIET_SSH)
+
+    def put_first(self, name: str, text: str):
+        """A program that is found before all others of its name."""
+        program = self.folder / "first" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(text)
+        program.chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +150,10 @@ def test_up_makes_a_system_that_works(cloud, world):
     (droplet,) = cloud.account()["droplets"]
     assert (droplet["name"], droplet["size"], droplet["image"], droplet["region"], droplet["tags"]) == (
         "ztna-relay", "s-1vcpu-1gb", "ubuntu-24-04-x64", "nyc1", ["ztna"])
-    assert "PRIVATE" not in droplet["user_data"]
+    config = yaml.safe_load(droplet["user_data"])
+    script = (ROOT / "deploy/digitalocean/droplet/ztna-droplet").read_text()
+    assert droplet["user_data"].startswith("#cloud-config\n") and set(config) == {"package_update", "packages"}
+    assert config["packages"] == re.search(r"^needed=\((.*)\)$", script, re.MULTILINE)[1].split()
     # Never a moment without the firewall.
     assert cloud.changes() == ["compute tag create", "compute firewall create", "compute droplet create"]
     assert "INTERMEDIATE_HOST=127.0.0.1 into" in output
@@ -174,6 +182,8 @@ def test_up_makes_a_system_that_works(cloud, world):
         seen = len(cloud.calls())
         if opened:
             cloud.script("up.sh", *flags)
+            # The Connector's way to it stays.
+            assert fetch(agent, "cloud-test-service").startswith("GET /hello\nhost: 127.0.0.1")
         else:
             check_another_host_name(cloud)
         assert cloud.changes(seen) == ["compute firewall update"]
@@ -182,14 +192,10 @@ def test_up_makes_a_system_that_works(cloud, world):
         wait_for(lambda: (curl(f"http://127.0.0.1:{cloud.values['HTTP_PORT']}/x").returncode == 0) == opened,
                  f"--open-http {opened}")
 
-    seen = len(cloud.calls())
-    output = cloud.script("up.sh", "--open-acme", "--dry-run")
-    assert "protocol:tcp\\,ports:80" in output and cloud.changes(seen) == []
-
     cloud.script("down.sh", "--yes")
     account = cloud.account()
     assert (account["droplets"], account["firewalls"], account["tags"]) == ([], [], [])
-    assert "Nothing of ztna-relay is there" in cloud.script("down.sh", "--yes")
+    assert "Nothing of ztna-relay is there to delete" in cloud.script("down.sh", "--yes")
     assert cloud.try_script("status.sh").returncode == 1
 
 
@@ -202,9 +208,10 @@ def check_another_host_name(cloud):
                               capture_output=True, text=True, check=True).stdout
 
     assert "IP Address:127.0.0.1" in names()
-    cloud.values["INTERMEDIATE_HOST"] = "192.0.2.7"
-    refused = cloud.try_script("up.sh")
-    assert refused.returncode == 1 and "the droplet has 127.0.0.1" in refused.stderr
+    for address in ("192.0.2.7", "2001:db8::7"):
+        cloud.values["INTERMEDIATE_HOST"] = address
+        refused = cloud.try_script("up.sh")
+        assert refused.returncode == 1 and f"is {address}, and the droplet has 127.0.0.1" in refused.stderr
     cloud.values["INTERMEDIATE_HOST"] = "localhost"
     done = len(cloud.droplet.calls())
     cloud.script("up.sh")
@@ -216,6 +223,7 @@ def check_another_host_name(cloud):
 
 def test_packages_from_the_web_are_checked(cloud):
     cloud.values["PACKAGE_SOURCE"] = "https://packages.example.org/v0.1.0"
+    cloud.values["CONNECTOR_HEALTH"] = "off"
     folder = cloud.folder / "packages"
     files = sorted(folder.glob("*.deb"))
     sums = folder / "SHA256SUMS"
@@ -224,13 +232,48 @@ def test_packages_from_the_web_are_checked(cloud):
     cloud.env["ZTNA_DROPLET_REPOSITORY"] = " ".join(map(str, [*files, sums]))
     refused = cloud.try_script("up.sh")
     assert refused.returncode == 1 and "are not what SHA256SUMS says" in refused.stderr
-    assert cloud.droplet.calls() == ["systemctl reload-or-restart nginx"], "nothing was installed"
+    assert not [c for c in cloud.droplet.calls() if ".deb" in c], "nothing was installed"
     # The source is put right, and up.sh goes on from there.
     sums.write_text("".join(f"{hashlib.sha256(f.read_bytes()).hexdigest()}  {f.name}\n" for f in files))
     for file in (*files, sums):
         shutil.copy(file, cloud.droplet.root / "repository")
-    assert "intermediate: active, ready" in cloud.script("up.sh")
+    output = cloud.script("up.sh")
+    assert "intermediate: active, ready" in output and "connector: active, ready" in output
     assert cloud.changes().count("compute droplet create") == 1
+
+
+def test_what_an_earlier_up_left_is_brought_up_to_date(cloud):
+    """The script on the droplet, and the packages when those of PACKAGE_SOURCE are others."""
+    cloud.script("up.sh")
+    root = cloud.droplet.root
+    (root / ".local/sbin/ztna-droplet").write_text("#!/bin/sh\nexit 1\n")
+    (root / "etc/ztna/policy.toml").write_text((root / "etc/ztna/policy.toml").read_text() + "# mine\n")
+    (cloud.folder / "packages/ztna_0.1.0_amd64.deb").rename(cloud.folder / "packages/ztna_0.2.0_amd64.deb")
+    (cloud.folder / "packages/ztna-agent_0.1.0_amd64.deb").write_text("another build of the same version")
+    done = len(cloud.droplet.calls())
+    cloud.script("up.sh")
+    installs = [c for c in cloud.droplet.calls()[done:] if "apt-get" in c]
+    assert len(installs) == 1 and "/var/cache/ztna-packages/ztna_0.2.0_amd64.deb" in installs[0]
+    cache = root / "var/cache/ztna-packages"
+    assert sorted(p.name for p in cache.glob("*.deb")) == sorted(p.name for p in (cloud.folder / "packages").glob("*.deb"))
+    assert (cache / "ztna-agent_0.1.0_amd64.deb").read_text() == "another build of the same version"
+    assert (root / "etc/ztna/policy.toml").read_text().endswith("# mine\n"), "it is the administrator's"
+    done = len(cloud.droplet.calls())
+    cloud.script("up.sh")
+    assert not [c for c in cloud.droplet.calls()[done:] if "apt-get" in c], "and once is enough"
+
+
+def test_what_ssh_says_is_shown(cloud):
+    cloud.put_first("ssh", f"""#!/bin/sh
+if [ ! -e {cloud.folder}/tried ]; then
+  touch {cloud.folder}/tried
+  echo "root@127.0.0.1: Permission denied (publickey)." >&2
+  exit 255
+fi
+cat >/dev/null
+""")
+    done = cloud.try_script("up.sh")
+    assert done.returncode == 0 and "Permission denied (publickey)" in done.stderr
 
 
 def test_cut_short_it_goes_on_or_is_torn_down(cloud):
@@ -259,7 +302,7 @@ def test_dry_run_prints_and_changes_nothing(cloud):
     before = cloud.account()
     output = cloud.script("up.sh", "--dry-run")
     assert "doctl compute droplet create ztna-relay --image ubuntu-24-04-x64 --size s-1vcpu-1gb" in output
-    assert "#cloud-config" in output and cloud.changes() == []
+    assert cloud.changes() == []
     assert {**cloud.account(), "calls": 0} == before and not cloud.droplet.root.exists()
     # What it prints is what a shell would run, with the same effect.
     commands = [line.strip() for line in output.splitlines() if line.startswith("    doctl ")]
@@ -292,10 +335,38 @@ def test_what_is_ambiguous_is_left_to_a_person(cloud):
         refused = cloud.try_script(script, *(["--yes"] if script == "down.sh" else []))
         assert refused.returncode == 1 and "there are 2 droplets named ztna-relay" in refused.stderr
     # Somebody else's droplet with our tag: not ours by name, and it keeps its tag.
+    # and the firewall that guards it.
     twin["name"] = "somebody-elses"
     cloud.state.write_text(json.dumps({**account, "droplets": [*account["droplets"], twin]}))
-    assert "The tag ztna stays" in cloud.script("down.sh", "--yes")
+    assert "Other droplets have the tag ztna: 7." in cloud.script("down.sh", "--yes")
     assert [d["name"] for d in cloud.account()["droplets"]] == ["somebody-elses"]
+    assert (cloud.account()["firewalls"], cloud.account()["tags"]) == (account["firewalls"], account["tags"])
+
+
+@pytest.mark.parametrize("covers", [{"tags": []}, {"tags": ["web"]}, {"tags": ["ztna", "web"]}, {"droplet_ids": [7]}])
+def test_a_firewall_that_is_not_only_ours_is_left_alone(cloud, covers):
+    cloud.pretend_it_is_set_up()
+    cloud.script("up.sh")
+    account = cloud.account()
+    account["firewalls"][0].update(covers)
+    cloud.state.write_text(json.dumps(account))
+    seen = len(cloud.calls())
+    for script in (["up.sh"], ["down.sh", "--yes"], ["status.sh"]):
+        refused = cloud.try_script(*script)
+        assert refused.returncode == 1 and "is not only for the tag ztna" in refused.stderr, refused.stderr
+        assert "change FIREWALL_NAME in " in refused.stderr
+    assert cloud.changes(seen) == []
+
+
+def test_port_80_stays_open_until_it_is_closed(cloud):
+    """certbot needs it for each renewal."""
+    cloud.pretend_it_is_set_up()
+    for flags, is_open in ([], False), (["--open-acme"], True), ([], True), (["--open-http"], True), (
+            ["--close-acme"], False), ([], False):
+        output = cloud.script("up.sh", *flags)
+        firewall = cloud.account()["firewalls"][0]
+        assert (("tcp", "80", "0.0.0.0/0", "::/0") in rules(firewall, "inbound_rules")) == is_open, flags
+        assert ("TCP 80 stays open" in output) == (is_open and flags != ["--open-acme"]), flags
 
 
 def test_a_firewall_that_somebody_changed_is_put_right(cloud):
@@ -331,38 +402,182 @@ def test_usage_errors(cloud):
         assert cloud.try_script(script, "--nonsense").returncode == 2
         shown = cloud.try_script(script, "--help")
         assert shown.returncode == 0 and shown.stdout.startswith(f"usage: deploy/digitalocean/{script}")
+    # Nobody is asked when there is nothing, and nothing is deleted when nobody can be asked.
+    assert cloud.try_script("down.sh").returncode == 0
+    assert doctl(cloud, "compute", "tag", "create", "ztna").returncode == 0
     refused = cloud.try_script("down.sh")
-    assert refused.returncode == 0, "there is nothing to ask about"
+    assert refused.returncode == 1 and "say --yes" in refused.stderr and cloud.account()["tags"] == ["ztna"]
 
 
-# --- the user data
-
-# docs.cloud-init.io: the keys of a cloud-config that ours may use, and what is below them.
-CLOUD_CONFIG = {"package_update": bool, "packages": list, "write_files": list, "runcmd": list}
-WRITE_FILES = {"path", "permissions", "encoding", "content"}
+# --- the droplet by itself
 
 
-@pytest.mark.parametrize("flags", [[], ["--open-http"]])
-@pytest.mark.parametrize("source", ["folder", "https://packages.example.org/v0.1.0"])
-def test_user_data_is_a_cloud_config(cloud, flags, source, tmp_path):
-    if source != "folder":
-        cloud.values["PACKAGE_SOURCE"] = source
-    output = cloud.script("up.sh", "--dry-run", *flags)
-    text = output[output.index("#cloud-config\n"):output.rindex("==> Then, over ssh")]
-    config = yaml.safe_load(text)
-    assert {k: type(v) for k, v in config.items()} == CLOUD_CONFIG
-    for entry in config["write_files"]:
-        assert set(entry) == WRITE_FILES and entry["encoding"] == "b64"
-        assert isinstance(entry["permissions"], str) and int(entry["permissions"], 8) & 0o002 == 0
-    assert [c[1:] for c in config["runcmd"]] == [
-        ["http", *(["open"] if flags else [])], *([["install", source]] if source != "folder" else [])]
-    assert "@" not in text.replace("@example", "")
-    validator = shutil.which("cloud-init")
-    if validator:
-        file = tmp_path / "user-data.yaml"
-        file.write_text(text)
-        done = subprocess.run([validator, "schema", "--config-file", file], capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+@pytest.fixture
+def droplet(cloud):
+    """With the script, and what up.sh sets, and no daemon."""
+    droplet = cloud.droplet
+    droplet.make()
+    for name, place in (("ztna-droplet", ".local/sbin/ztna-droplet"), ("echo.nginx", "etc/ztna/echo.nginx")):
+        (droplet.root / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "deploy/digitalocean/droplet" / name, droplet.root / place)
+    for role in ("intermediate", "connector"):
+        droplet.run(f"ztna-droplet set {role}.env CERT_DIR=/opt/ztna/certs/{role} ZTNA_HEALTH=127.0.0.1:1")
+    return droplet
+
+
+class Certificates:
+    """What up.sh does about those of one role, step by step."""
+
+    def __init__(self, droplet: Droplet, ca: str, role: str, folder: pathlib.Path):
+        self.droplet, self.ca, self.role, self.work = droplet, ca, role, folder
+        self.folder = droplet.root / f"opt/ztna/certs/{role}"
+        self.domain, self.name = "example.org", {"intermediate": "relay", "connector": "cloud"}[role]
+        self.host, self.service = "relay.example.org", "web"
+
+    def ask(self) -> subprocess.CompletedProcess:
+        san = f"DNS:{self.host}" if self.role == "intermediate" else f"DNS:{self.service}.svc.{self.domain}"
+        return self.droplet.try_run(f"ztna-droplet request {self.role} {self.domain} {self.name} {san}",
+                                    pathlib.Path(self.ca, "ca-cert.pem").read_text())
+
+    def request(self) -> str:
+        done = self.ask()
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def answer(self, csr: str, *options: str) -> subprocess.CompletedProcess:
+        (self.work / "csr").write_text(csr)
+        names = ["--dns", self.host] if self.role == "intermediate" else ["--serve", self.service]
+        subprocess.run([BIN / "ztna", "ca", "issue", "--ca-dir", self.ca, "--role", self.role, "--name", self.name,
+                        *names, *options, "--csr", self.work / "csr", "--out", self.work / "out", "--force"],
+                       check=True, capture_output=True)
+        archive = subprocess.run(["tar", "-c", "-C", self.work / "out", "cert.pem", "ca-cert.pem"],
+                                 check=True, capture_output=True).stdout
+        return subprocess.run(self.droplet.command(f"ztna-droplet accept {self.role}"), input=archive,
+                              capture_output=True, timeout=60)
+
+    def renew(self, *options: str):
+        csr = self.request()
+        assert "CERTIFICATE REQUEST" in csr
+        done = self.answer(csr, *options)
+        assert done.returncode == 0, done.stderr
+
+
+def another_ca(folder: pathlib.Path) -> str:
+    subprocess.run([BIN / "ztna", "ca", "init", "--trust-domain", "example.org", "--out", folder], check=True,
+                   capture_output=True)
+    return str(folder)
+
+
+def cut_short_in_accept(c: Certificates):
+    """Between the key and its certificate."""
+    c.host = "other.example.org"
+    csr = c.request()
+    c.host = "relay.example.org"
+    assert csr
+    (c.folder / "new/key.pem").replace(c.folder / "key.pem")
+
+
+SPOILED = {
+    "another host": ("intermediate", lambda c: setattr(c, "host", "other.example.org")),
+    "another service": ("connector", lambda c: setattr(c, "service", "payroll")),
+    "another name": ("connector", lambda c: setattr(c, "name", "home")),
+    "another CA here": ("connector", lambda c: setattr(c, "ca", another_ca(c.work / "ca2"))),
+    "another CA there": ("connector", lambda c: shutil.copy(
+        pathlib.Path(another_ca(c.work / "ca2"), "ca-cert.pem"), c.folder / "ca-cert.pem")),
+    "half of a renewal": ("intermediate", cut_short_in_accept),
+    "no key": ("connector", lambda c: (c.folder / "key.pem").unlink()),
+    "an empty certificate": ("connector", lambda c: (c.folder / "cert.pem").write_text("")),
+}
+
+
+@pytest.mark.parametrize("spoil", SPOILED)
+def test_a_certificate_is_good_only_if_all_of_it_is(droplet, ca, tmp_path, spoil):
+    role, change = SPOILED[spoil]
+    certificates = Certificates(droplet, ca, role, tmp_path)
+    certificates.renew()
+    assert certificates.request() == "", "it is good"
+    change(certificates)
+    certificates.renew()
+    assert certificates.request() == "", "it is good again"
+    assert sorted(p.name for p in certificates.folder.iterdir()) == ["ca-cert.pem", "cert.pem", "key.pem"]
+
+
+def test_a_certificate_is_renewed_in_time(droplet, ca, tmp_path):
+    certificates = Certificates(droplet, ca, "intermediate", tmp_path)
+    certificates.renew("--days", "29")
+    certificates.renew("--days", "31")
+    assert certificates.request() == ""
+
+
+def test_only_the_last_request_is_answered(droplet, ca, tmp_path):
+    certificates = Certificates(droplet, ca, "intermediate", tmp_path)
+    csr = certificates.request()
+    assert certificates.request() != csr
+    refused = certificates.answer(csr)
+    assert refused.returncode == 1 and b"does not answer the last request" in refused.stderr
+    assert not (certificates.folder / "cert.pem").exists()
+
+
+def test_what_certbot_keeps_is_left_to_it(droplet, ca, tmp_path):
+    certificates = Certificates(droplet, ca, "intermediate", tmp_path)
+    certificates.renew()
+    certificates.host = "other.example.org"
+    csr = certificates.request()
+    certificates.host = "relay.example.org"
+    # What certbot's hook has made meanwhile.
+    folder = certificates.folder
+    (folder / "live-01").mkdir()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-subj", "/CN=relay", "-addext", "subjectAltName=DNS:relay.example.org", "-days", "2", "-keyout",
+                    folder / "live-01/key.pem", "-out", folder / "live-01/cert.pem"], check=True, capture_output=True)
+    (folder / "live").symlink_to("live-01")
+    for name in ("cert.pem", "key.pem"):
+        (folder / name).unlink()
+        (folder / name).symlink_to(f"live/{name}")
+    assert certificates.request() == "", "certbot renews it"
+    refused = certificates.answer(csr)
+    assert refused.returncode == 1 and b"a public certificate meanwhile" in refused.stderr
+    assert os.readlink(folder / "key.pem") == "live/key.pem" and os.readlink(folder / "cert.pem") == "live/cert.pem"
+    certificates.host = "other.example.org"
+    refused = certificates.ask()
+    assert refused.returncode == 1 and "is for DNS:relay.example.org and not for DNS:other.example.org" in refused.stderr
+    certificates.host, certificates.ca = "relay.example.org", another_ca(tmp_path / "ca2")
+    refused = certificates.ask()
+    assert refused.returncode == 1 and "is not of the CA in your CA_DIR" in refused.stderr
+
+
+def test_the_echo_opens_and_closes_on_one_port(droplet):
+    """As in cloud.env, where LOCAL_ADDR and HTTP_PORT have the same."""
+    port = free_port()
+    droplet.run(f"ztna-droplet set echo.env LISTEN=127.0.0.1:{port} HTTP_PORT={port}")
+    # All of 127.0.0.0/8 is this machine, and only 127.0.0.1 is listened at when it is closed.
+    for open_, statuses in ("", (0, 7)), ("open", (0, 0)), ("", (0, 7)):
+        droplet.run(f"ztna-droplet http {open_}")
+        for address, expected in zip(("127.0.0.1", "127.0.0.2"), statuses):
+            wait_for(lambda: curl(f"http://{address}:{port}/x").returncode == expected, f"{address} {open_}")
+
+
+def test_what_nginx_does_not_take_is_taken_back(droplet):
+    port, other = free_port(), free_port()
+    droplet.run(f"ztna-droplet set echo.env LISTEN=127.0.0.1:{port}")
+    site = droplet.root / "etc/nginx/sites-available/ztna-echo"
+    broken = droplet.root / "etc/nginx/sites-enabled/mine"
+    broken.write_text("this is nothing that nginx takes;\n")
+    refused = droplet.try_run("ztna-droplet http")
+    assert refused.returncode == 1 and "nginx does not take the echo" in refused.stderr
+    assert not site.exists() and not os.path.lexists(droplet.root / "etc/nginx/sites-enabled/ztna-echo")
+    broken.unlink()
+    droplet.run("ztna-droplet http")
+    before = site.read_text()
+    droplet.run(f"ztna-droplet set echo.env LISTEN=127.0.0.1:{other}")
+    broken.write_text("this is nothing that nginx takes;\n")
+    assert droplet.try_run("ztna-droplet http").returncode == 1
+    assert site.read_text() == before and curl(f"http://127.0.0.1:{port}/x").returncode == 0
+    # Cut short before nginx was told: the next run tells it.
+    broken.unlink()
+    site.write_text(before.replace(str(port), str(other)))
+    droplet.run("ztna-droplet http")
+    wait_for(lambda: curl(f"http://127.0.0.1:{other}/x").returncode == 0, "the new port")
 
 
 # --- the stand-in itself

@@ -49,32 +49,37 @@ def test_local_needs_nothing():
 
 def test_nothing_is_executed(tmp_path):
     trap = tmp_path / "trap"
-    for text in (f"A_X=$(touch {trap})", f"A_X=`touch {trap}`", f"touch {trap}", f"A_X=1;touch {trap}",
-                 f"a[$(touch {trap})]=1", f"A_PORT=a[$(touch {trap})]", f"A_PORT=1+a[$(touch {trap})]"):
-        done = load(write(tmp_path, text + "\n"), show="A_X")
+    for text in (f"CA_DIR=$(touch {trap})", f"CA_DIR=`touch {trap}`", f"touch {trap}", f"CA_DIR=1;touch {trap}",
+                 f"a[$(touch {trap})]=1", f"P2P_PORT=a[$(touch {trap})]", f"P2P_PORT=1+a[$(touch {trap})]"):
+        done = load(write(tmp_path, text + "\n"), show="CA_DIR")
         assert done.returncode == 2, text
         assert "a.env:1: " in done.stderr and not trap.exists(), text
 
 
 @pytest.mark.parametrize("line, expected", [
-    ("A_PORT=0", "a port"), ("A_PORT=65536", "a port"), ("A_PORT=tcp", "a port"), ("A_PORT=08", "a port"),
-    ("A_HOST=256.1.1.1", "a host"), ("A_HOST=a_b", "a host"), ("A_HOST=1.2.3", "a host"),
-    ("A_ADDR=host", "HOST:PORT"), ("A_ADDR=host:0", "HOST:PORT"), ("A_HEALTH=on", "or off"),
-    ("A_ADDRESSES=192.0.2.0/33", "networks"), ("A_ADDRESSES=home", "networks"),
-    ("A_ADDRESSES=192.0.2.1,,192.0.2.2", "networks"), ("A_ADDRESSES=2001:db8::/129", "networks"),
-    ("SERVICE_ID=a/b", "letters"), ("A=x y", "no spaces"), ('A="x"', "no spaces"),
-    ("PATH=/tmp", "may not be set"), ("LD_PRELOAD=x.so", "may not be set"),
-    ("BASH_ENV=x", "may not be set"), ("a=1", "NAME=VALUE"), ("export A=1", "NAME=VALUE"),
-    ("A=1\nA=2", "set twice")])
+    ("P2P_PORT=0", "a port"), ("P2P_PORT=65536", "a port"), ("P2P_PORT=tcp", "a port"), ("P2P_PORT=08", "a port"),
+    ("INTERMEDIATE_HOST=256.1.1.1", "a host"), ("INTERMEDIATE_HOST=a_b", "a host"),
+    ("INTERMEDIATE_HOST=1.2.3", "a host"),
+    ("LOCAL_ADDR=host", "HOST:PORT"), ("LOCAL_ADDR=host:0", "HOST:PORT"), ("AGENT_HEALTH=on", "or off"),
+    ("ADMIN_ADDRESSES=192.0.2.0/33", "networks"), ("ADMIN_ADDRESSES=home", "networks"),
+    ("ADMIN_ADDRESSES=192.0.2.1,,192.0.2.2", "networks"), ("ADMIN_ADDRESSES=2001:db8::/129", "networks"),
+    ("SERVICE_ID=a/b", "letters"), ("CA_DIR=x y", "no spaces"), ('CA_DIR="x"', "no spaces"),
+    ("PATH=/tmp", "PATH may not be set"), ("LD_PRELOAD=x.so", "may not be set"), ("UID=0", "may not be set"),
+    ("OPENSSL_CONF=/tmp/x", "may not be set"), ("SSL_CERT_DIR=/tmp", "may not be set"),
+    ("P2P_PROT=4434", "P2P_PROT may not be set here, only what a file of deploy/env has"),
+    ("DIR=x", "may not be set"), ("a=1", "NAME=VALUE"), ("export CA_DIR=1", "NAME=VALUE"),
+    ("CA_DIR=1\nCA_DIR=2", "set twice")])
 def test_nonsense_is_refused(tmp_path, line, expected):
     done = load(write(tmp_path, line + "\n"))
     assert done.returncode == 2 and expected in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("line", [
-    "A_PORT=65535", "A_HOST=relay.example.org", "A_HOST=2001:db8::7", "A_HOST=192.0.2.7",
-    "A_ADDR=[2001:db8::7]:80", "A_HEALTH=off", "A_ADDRESSES=192.0.2.1,198.51.100.0/24,2001:db8::/32",
-    "A_DIR=/etc/ztna", "URL=https://example.org/a_b/v1.0+2", "EMPTY=", "  # a comment", ""])
+    "P2P_PORT=65535", "INTERMEDIATE_HOST=relay.example.org", "INTERMEDIATE_HOST=2001:db8::7",
+    "INTERMEDIATE_HOST=192.0.2.7",
+    "LOCAL_ADDR=[2001:db8::7]:80", "AGENT_HEALTH=off", "ADMIN_ADDRESSES=192.0.2.1,198.51.100.0/24,2001:db8::/32",
+    "CERT_DIR=/etc/ztna", "PACKAGE_SOURCE=https://example.org/a_b/v1.0+2", "CA_DIR=",
+    "P2P_ADVERTISE=192.0.2.7:30434", "ZTNA_LOG_LEVEL=debug", "  # a comment", ""])
 def test_sense_is_taken(tmp_path, line):
     done = load(write(tmp_path, line))  # and without a newline at the end
     assert done.returncode == 0, done.stderr
@@ -83,6 +88,6 @@ def test_sense_is_taken(tmp_path, line):
 def test_missing(tmp_path):
     done = load(tmp_path / "none.env")
     assert done.returncode == 2 and "cannot be read" in done.stderr
-    for text in ("", "A_ID=\n"):
-        done = load(write(tmp_path, text), "A_ID")
-        assert done.returncode == 2 and "A_ID is missing" in done.stderr
+    for text in ("", "SERVICE_ID=\n"):
+        done = load(write(tmp_path, text), "SERVICE_ID")
+        assert done.returncode == 2 and "SERVICE_ID is missing" in done.stderr

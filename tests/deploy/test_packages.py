@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import pathlib
+import platform
+import re
 import shutil
 import stat
 import subprocess
 
 import pytest
-from deployment import PACKAGES, ROLES, SOURCE, check_lintian, dependencies, live_through_it, package, run
+from deployment import BIN, PACKAGES, ROLES, SOURCE, check_lintian, dependencies, live_through_it, newer_of, package, run
 from machine import Machine, folder, need  # noqa: F401
 
 @pytest.fixture(scope="module")
@@ -26,6 +29,15 @@ def rpm(folder) -> pathlib.Path:
     return package(folder / "rpm", "rpm")[0]
 
 
+def test_what_was_made_is_named(folder):
+    """Each kind, not only the last, and nothing that lay there before."""
+    out = folder / "kinds"
+    out.mkdir()
+    (out / "ztna_0.0.1-1_amd64.deb").write_text("of an earlier run")
+    made = package(out, "deb", "tar")
+    assert sorted(made) == sorted(set(out.iterdir()) - {out / "ztna_0.0.1-1_amd64.deb"}) and len(made) == 5
+
+
 def test_every_package_is_there_and_lintian_finds_no_error(debs):
     assert sorted(deb.name.split("_")[0] for deb in debs) == sorted(PACKAGES)
     check_lintian(debs)
@@ -40,6 +52,39 @@ def test_the_libraries_asked_for_have_the_names_of_all_distributions(debs):
             known.add("libgnutls30t64")
         assert names <= known, deb
         assert ("adduser" in names) == (deb.name.split("_")[0] != "ztna"), deb
+
+
+def test_the_tarball_says_what_brings_a_missing_library(tmp_path):
+    """What ldd says where glibc or libstdc++ is older than the programs, or GnuTLS is not there."""
+    shutil.copy(SOURCE / "deploy/packages/install.sh", tmp_path)
+    (tmp_path / "MACHINE").write_text(platform.machine() + "\n")
+    (tmp_path / "files/usr/bin").mkdir(parents=True)
+    (tmp_path / "files/usr/bin/ztna").write_text("")
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/ldd").write_text("""#!/bin/sh
+echo "$1: /lib/x86_64-linux-gnu/libc.so.6: version \\`GLIBC_2.34' not found (required by $1)" >&2
+echo "$1: /lib/x86_64-linux-gnu/libstdc++.so.6: version \\`GLIBCXX_3.4.30' not found (required by $1)" >&2
+echo "	libgnutls.so.30 => not found"
+""")
+    (tmp_path / "bin/ldd").chmod(0o755)
+    done = run("sh", tmp_path / "install.sh", "--check", check=False,
+               env={"PATH": f"{tmp_path / 'bin'}:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"})
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "GLIBCXX_3.4.30: libstdc++ of GCC 12 or newer (Debian 12, Ubuntu 22.04, Fedora 36)",
+        "GLIBC_2.34: glibc 2.34 or newer (Debian 12, Ubuntu 22.04, Fedora 35)",
+        "libgnutls.so.30: libgnutls30 or libgnutls30t64 (Debian, Ubuntu), gnutls (Fedora, Arch)"]
+
+
+def test_the_programs_need_no_newer_libraries_than_install_md_says():
+    """glibc 2.34 and GCC 12's libstdc++, which has up to GLIBCXX_3.4.30: of what is built on Debian 12."""
+    if 'VERSION_ID="12"' not in pathlib.Path("/etc/os-release").read_text():
+        pytest.skip("releases are built on Debian 12")
+    for program in ("ztna", "intermediate-server", "app-connector", "ztna-agent"):
+        symbols = run(need("objdump"), "--dynamic-syms", BIN / program).stdout
+        for family, most in (("GLIBC", (2, 34)), ("GLIBCXX", (3, 4, 30)), ("CXXABI", (1, 3, 13))):
+            versions = {tuple(map(int, v.split("."))) for v in re.findall(rf"\({family}_([\d.]+)\)", symbols)}
+            assert versions and max(versions) <= most, (program, family, max(versions))
 
 
 def test_the_rpm_has_what_the_packages_have(rpm, debs):
@@ -71,24 +116,43 @@ def test_the_rpm_unpacks_and_its_scripts_are_shell(rpm, folder):
     assert done.returncode == 0, done.stdout
 
 
+def put_into_cache(machine: Machine, debs: list[pathlib.Path]) -> list[str]:
+    """As up.sh does, by what the droplet asks for."""
+    sums = "".join(f"{hashlib.sha256(deb.read_bytes()).hexdigest()}  {deb.name}\n" for deb in debs)
+    # Those for another kind of machine are in the list, too.
+    machine.write("/root/sums", sums + sums.replace("_amd64", "_arm64"))
+    asked = machine.prepare("sh", "-c", "ztna-droplet wants </root/sums").split()
+    for deb in debs:
+        if deb.name in asked:
+            shutil.copy(deb, machine.path("/var/cache/ztna-packages"))
+    return asked
+
+
 def test_a_droplet_installs_them_beside_options_that_were_there_first(folder, debs):
-    """cloud-init writes /etc/ztna before there is a package, and nobody is there to answer dpkg."""
+    """Nobody is there to answer dpkg. Then it follows what PACKAGE_SOURCE has: newer, and older again."""
     (folder / "droplet").mkdir()
     machine = Machine("bookworm", folder / "droplet")
     try:
+        # Stand for those of the distribution: no network is needed.
+        for name in ("ca-certificates", "curl", "nginx", "openssl"):
+            tree = folder / "droplet" / name
+            (tree / "DEBIAN").mkdir(parents=True)
+            (tree / "DEBIAN/control").write_text(f"Package: {name}\nVersion: 1\nArchitecture: all\n"
+                                                 "Maintainer: nobody <nobody@example.org>\nDescription: nothing\n")
+            run("dpkg-deb", "--build", tree, machine.root / f"root/{name}.deb")
+            machine.prepare("dpkg", "--install", f"/root/{name}.deb")
         script = SOURCE / "deploy/digitalocean/droplet/ztna-droplet"
         shutil.copy(script, machine.path("/usr/local/sbin/"))
-        for name in ("/etc/ztna", "/var/cache/ztna-packages"):
-            machine.path(name).mkdir()
+        machine.path("/etc/ztna").mkdir()
         options = "CERT_DIR=/opt/ztna/certs/connector\n"
         machine.write("/etc/ztna/connector.env", options)
-        for deb in debs:
-            shutil.copy(deb, machine.path("/var/cache/ztna-packages"))
-            # One that was made for another kind of machine lies beside it.
-            machine.write(f"/var/cache/ztna-packages/{deb.name.replace('_amd64', '_arm64')}", "")
-        machine.prepare("ztna-droplet", "install")
-        assert machine.path("/etc/ztna/connector.env").read_text() == options
-        assert machine.prepare("dpkg-query", "-W", "-f", "${db:Status-Status}\n", *PACKAGES) == "installed\n" * 4
+        for files in (debs, newer_of(debs, folder / "droplet/newer"), debs):
+            assert sorted(put_into_cache(machine, files)) == sorted(deb.name for deb in files)
+            machine.prepare("ztna-droplet", "install")
+            assert machine.path("/etc/ztna/connector.env").read_text() == options
+            shown = machine.prepare("dpkg-query", "-W", "-f", "${Package}_${Version} ${db:Status-Status}\n", *PACKAGES)
+            assert sorted(shown.splitlines()) == sorted(f"{deb.name.removesuffix('_amd64.deb')} installed" for deb in files)
+            assert put_into_cache(machine, files) == [], "they are installed"
     finally:
         machine.close()
 
