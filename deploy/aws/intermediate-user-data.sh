@@ -84,6 +84,7 @@ cd "$root$cert_dir"
 chgrp ztna-intermediate .
 chmod 750 .
 rm -rf .new
+trap 'rm -rf .new' EXIT  # a copy of the key
 mkdir .new
 for file in ca-cert.pem cert.pem key.pem policy.toml; do
   # Of a parameter that is not there, the CLI prints None.
@@ -95,9 +96,13 @@ for file in ca-cert.pem cert.pem key.pem policy.toml; do
   fi
   printf '%s\\n' "\$value" >".new/\$file"
 done
+# Assigned first: in a comparison, two that cannot be read would be equal.
+openssl x509 -in .new/ca-cert.pem -noout
+certified=\$(openssl x509 -in .new/cert.pem -noout -pubkey)
+own=\$(openssl pkey -in .new/key.pem -pubout)
 # up.sh may be between the two, and the next hour sees both.
-if [[ \$(openssl x509 -in .new/cert.pem -noout -pubkey) != "\$(openssl pkey -in .new/key.pem -pubout)" ]]; then
-  echo "ztna-fetch-secrets: the key is not the certificate's; nothing was changed" >&2
+if [[ \$certified != "\$own" ]]; then
+  echo "ztna-fetch-secrets: the key is not the certificate's; nothing was changed. Run up.sh with a pair." >&2
   exit 1
 fi
 chgrp ztna-intermediate .new/*

@@ -195,10 +195,12 @@ find_gateway() { ec2_find describe-internet-gateways 'InternetGateways[].Interne
 find_route_table() { ec2_find describe-route-tables 'RouteTables[].RouteTableId' "$name-$1"; }
 find_group() { ec2_find describe-security-groups 'SecurityGroups[].GroupId' "$name-$1-sg"; }
 find_address() { ec2_find describe-addresses 'Addresses[].AllocationId' "$name-$1"; }
-find_nats() {  # STATES
-  look ec2 describe-nat-gateways --query 'NatGateways[].NatGatewayId' \
+find_nat() { look_nats look_one pending,available; }
+find_nats() { look_nats look "$1"; }  # STATES
+look_nats() {  # look|look_one STATES
+  "$1" ec2 describe-nat-gateways --query 'NatGateways[].NatGatewayId' \
     --filter "Name=tag:ztna-deployment,Values=$name" "Name=tag:Name,Values=$name-nat" \
-    "Name=state,Values=$1"
+    "Name=state,Values=$2"
 }
 find_instance() {
   ec2_find describe-instances 'Reservations[].Instances[].InstanceId' "$name-intermediate" \

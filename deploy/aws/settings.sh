@@ -20,20 +20,42 @@ check_settings() {
     [[ $number =~ ^[0-9]+$ ]] || fail "INTERMEDIATE_HEALTH and CONNECTOR_HEALTH want a port: the load balancer asks there" 2
   done
   check_different INTERMEDIATE_PORT "$port" STUN_ALT_PORT "$alt_port" P2P_PORT "$p2p_port"
-  check_different INTERMEDIATE_HEALTH "$intermediate_health" CONNECTOR_HEALTH "$connector_health"
   public_cidr=$ZTNA_AWS_PUBLIC_CIDR client_cidr=$ZTNA_AWS_CLIENT_CIDR everywhere=0.0.0.0/0
   packages=${ZTNA_AWS_PACKAGES//,/ } package_sums=${ZTNA_AWS_PACKAGES_SHA256//,/ }
   for package in $packages; do
     [[ $package =~ ^(https://[^/]+/.+|s3://[^/]+/.+)$ ]] ||
       fail "ZTNA_AWS_PACKAGES: \"$package\" is neither https://HOST/FILE nor s3://BUCKET/KEY" 2
   done
+  check_sums
   intermediate_certs=$ZTNA_AWS_INTERMEDIATE_CERTS connector_certs=$ZTNA_AWS_CONNECTOR_CERTS policy=$ZTNA_AWS_POLICY
   for file in "$intermediate_certs"/{ca-cert,cert,key}.pem "$connector_certs"/{ca-cert,cert,key}.pem "$policy"; do
     [[ -r $file ]] || fail "$file cannot be read; make it with \"ztna ca init\" and \"ztna ca issue\"" 2
     # The Parameter Store's limit for what costs nothing.
     (($(wc -c <"$file") <= 4096)) || fail "$file has more than 4096 octets, the Parameter Store's limit" 2
   done
+  check_pair "$intermediate_certs"
+  check_pair "$connector_certs"
   [[ $ZTNA_AWS_CONNECTOR_USER =~ ^[0-9]+:[0-9]+$ ]] || fail "ZTNA_AWS_CONNECTOR_USER is not UID:GID" 2
+}
+
+check_pair() {  # FOLDER
+  local certified own
+  command -v openssl >/dev/null || fail "openssl is missing, which tells whether key and certificate belong together; install it"
+  certified=$(openssl x509 -in "$1/cert.pem" -noout -pubkey) || fail "$1/cert.pem is no certificate; \"ztna ca issue\" makes one" 2
+  own=$(openssl pkey -in "$1/key.pem" -pubout) || fail "$1/key.pem is no key; \"ztna ca issue\" makes one" 2
+  [[ $certified == "$own" ]] || fail "$1/key.pem is not the key of $1/cert.pem; \"ztna ca issue\" makes both" 2
+}
+
+check_sums() {
+  local -a files sums
+  local sum
+  read -r -a files <<<"$packages"
+  read -r -a sums <<<"$package_sums"
+  ((${#sums[@]} == 0 || ${#sums[@]} == ${#files[@]})) ||
+    fail "ZTNA_AWS_PACKAGES_SHA256 has ${#sums[@]} sums, and ZTNA_AWS_PACKAGES has ${#files[@]} packages: give one for each, or none" 2
+  for sum in "${sums[@]}"; do
+    [[ $sum =~ ^[0-9A-Fa-f]{64}$ ]] || fail "ZTNA_AWS_PACKAGES_SHA256: \"$sum\" is not what sha256sum prints" 2
+  done
 }
 
 check_different() {  # NAME PORT...

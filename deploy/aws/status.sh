@@ -42,7 +42,7 @@ show_network() {
   done
   id=$(find_gateway)
   show "internet gateway" "$id"
-  id=$(find_nats pending,available)
+  id=$(find_nat)
   state=
   if [[ -n $id ]]; then state=$(look ec2 describe-nat-gateways --nat-gateway-ids "$id" --query 'NatGateways[].State'); fi
   show "NAT gateway" "$id" "$state" available

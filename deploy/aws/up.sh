@@ -66,7 +66,7 @@ image_digest() {  # REPOSITORY
 }
 
 push_image() {  # REPOSITORY IMAGE
-  local registry=$account.dkr.ecr.$region.amazonaws.com tool='' here=no each
+  local registry=$account.dkr.ecr.$region.amazonaws.com tool='' here=no each architecture
   if [[ $dry_run == yes ]]; then
     echo "podman push $2 $registry/$1:$ZTNA_AWS_IMAGE_VERSION" >&3
     return
@@ -79,9 +79,12 @@ push_image() {  # REPOSITORY IMAGE
   [[ -n $tool ]] ||
     fail "ECR has no image $1:$ZTNA_AWS_IMAGE_VERSION, and neither podman nor docker is here to push $2"
   if [[ $here == no ]]; then
-    "$tool" pull --quiet "$2" >/dev/null ||
+    "$tool" pull --quiet --platform linux/amd64 "$2" >/dev/null ||
       fail "the image $2 is neither here nor in a registry; build it, or name another in $aws_env_file"
   fi
+  architecture=$("$tool" image inspect --format '{{.Architecture}}' "$2")
+  [[ $architecture == amd64 ]] ||
+    fail "the image $2 is for $architecture, and its task runs on amd64: build it with --platform linux/amd64"
   cli ecr get-login-password | "$tool" login --username AWS --password-stdin "$registry" >/dev/null
   "$tool" tag "$2" "$registry/$1:$ZTNA_AWS_IMAGE_VERSION"
   "$tool" push "$registry/$1:$ZTNA_AWS_IMAGE_VERSION" >/dev/null
@@ -277,7 +280,7 @@ ensure_address() {  # NAME
 
 ensure_nat() {
   local address state
-  nat=$(find_nats pending,available)
+  nat=$(find_nat)
   if [[ -z $nat ]]; then
     address=$(ensure_address nat-ip)
     nat=$(change nat-gateway ec2 create-nat-gateway --subnet-id "$public" --allocation-id "$address" \
@@ -730,12 +733,15 @@ registry_option() {  # SERVICE
 }
 
 ensure_services() {
+  local http_name game_name
   say "services"
+  http_name=$(registry_option http-app)
+  game_name=$(registry_option game-server)
   backend_definition http-app "$http_port" tcp "$(pair PORT "$http_port")" >"$work/http-app.json"
   backend_definition game-server "$game_port" udp "$(pair GAME_PORT "$game_port")" >"$work/game-server.json"
   connector_definition >"$work/app-connector.json"
-  ensure_service http-app --service-registries "$(registry_option http-app)"
-  ensure_service game-server --service-registries "$(registry_option game-server)"
+  ensure_service http-app --service-registries "$http_name"
+  ensure_service game-server --service-registries "$game_name"
   ensure_service app-connector --health-check-grace-period-seconds 60 --load-balancers \
     "targetGroupArn=$connector_targets,containerName=app-connector,containerPort=$p2p_port"
   if [[ -n $cluster ]]; then

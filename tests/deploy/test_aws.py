@@ -466,7 +466,7 @@ def test_a_removal_that_broke_is_resumed(aws: Aws, deployed: Site, at: int, afte
 def test_new_settings_reach_what_runs(aws: Aws, deployed: Site) -> None:
     site = deployed
     aws.calls()
-    site.write("home/cert.pem", "renewed\n")
+    site.issue("home", 1)
     site.settings["ADMIN_ADDRESSES"] = "192.0.2.1,203.0.113.9"
     site.settings["INTERMEDIATE_HOST"] = "relay.example.org"
     balancer_group = aws.one("security-group", name="ztna-nlb-sg")
@@ -474,7 +474,7 @@ def test_new_settings_reach_what_runs(aws: Aws, deployed: Site) -> None:
     site.up()
     assert sorted(aws.changes()) == [
         "ec2 AuthorizeSecurityGroupIngress", "ec2 RevokeSecurityGroupIngress", "ec2 RevokeSecurityGroupIngress",
-        "ecs RegisterTaskDefinition", "ecs UpdateService", "ssm PutParameter"]
+        "ecs RegisterTaskDefinition", "ecs UpdateService", *["ssm PutParameter"] * 3]
     assert "sgr-x" not in aws.one("security-group", name="ztna-nlb-sg")["rules"]
     assert ("tcp", 22, "203.0.113.9/32") in rules_of(aws)["ztna-intermediate-sg"]
     assert ("tcp", 22, "198.51.100.0/24") not in rules_of(aws)["ztna-intermediate-sg"]
@@ -496,6 +496,15 @@ def test_new_settings_reach_what_runs(aws: Aws, deployed: Site) -> None:
     assert aws.changes() == ["ec2 CreateNatGateway", "ec2 ReplaceRoute", "ec2 StartInstances"]
 
 
+def test_an_intermediate_that_does_not_come_up_is_no_success(aws: Aws, deployed: Site) -> None:
+    assert aws.first and "waiting: the Intermediate to be ready" in aws.first[0].stderr
+    aws.set(aws.one("instance")["id"], ill=True)
+    ended = deployed.up(status=1)
+    assert "get-console-output" in ended.stderr and "the Intermediate to be ready" in ended.stderr
+    assert "INTERMEDIATE_HOST=" not in ended.stdout
+    assert "unhealthy (wanted: healthy)" in deployed.run("status.sh", status=1).stdout
+
+
 @pytest.mark.parametrize("changed", [{"P2P_PORT": "15434"}, {"INTERMEDIATE_HEALTH": "127.0.0.1:19099"}])
 def test_ports_are_not_changed_under_what_stands(aws: Aws, deployed: Site, changed: dict[str, str]) -> None:
     aws.calls()
@@ -511,6 +520,9 @@ def test_a_nat_gateway_that_failed_is_removed_with_the_one_that_took_its_place(a
     aws.set(failed["address"], user=None)
     deployed.up()
     assert len(aws.things("nat-gateway")) == 2
+    aws.set(failed["id"], state="available")
+    assert "there is more than one" in deployed.up(status=1).stderr
+    aws.set(failed["id"], state="failed")
     deployed.down()
     assert aws.left() == []
 
@@ -523,6 +535,12 @@ def test_a_question_that_fails_is_no_answer(aws: Aws, deployed: Site, call: str)
     aws.control("refuse", "")
     deployed.down()
     assert aws.left() == []
+
+
+def test_an_image_for_another_machine_is_not_pushed(aws: Aws, site: Site) -> None:
+    (site.programs / "podman").unlink()
+    site.write("bin/podman", "#!/bin/sh\n[ \"$1\" != image ] || echo arm64\n").chmod(0o755)
+    assert "ztna/app-connector:latest is for arm64" in site.up(status=1).stderr
 
 
 def test_what_is_not_ours_is_left_alone(aws: Aws, deployed: Site) -> None:
@@ -575,7 +593,7 @@ def test_the_machine_makes_itself_an_intermediate(aws: Aws, deployed: Site) -> N
     fetch = root / "usr/local/sbin/ztna-fetch-secrets"
     log.write_text("")
     before = (certs / "key.pem").read_text()
-    site.issue(1)
+    site.issue("relay", 1)
     site.up()
     key = aws.one("parameter", name="/ztna/intermediate/key.pem")
     for stored, says in ((before, "the key is not the certificate's"), (None, "there is no parameter")):
@@ -596,6 +614,25 @@ def test_the_machine_makes_itself_an_intermediate(aws: Aws, deployed: Site) -> N
     log.write_text("")
     subprocess.run([fetch], env=environment, check=True, timeout=60)
     assert "systemctl" not in log.read_text()
+
+
+def test_what_is_no_certificate_is_not_installed(aws: Aws, deployed: Site) -> None:
+    """Two that cannot be read are no pair, although what can be read of both is the same: nothing."""
+    root, log, environment = machine(deployed)
+    user_data = deployed.write("user-data", aws.one("instance")["user_data"])
+    subprocess.run(["bash", user_data], env=environment, check=True, capture_output=True, timeout=60)
+    before = {path.name: path.read_text() for path in (root / "opt/ztna/certs").iterdir()}
+    log.write_text("")
+    for files in (("cert.pem", "key.pem"), ("ca-cert.pem",)):
+        for file in files:
+            aws.set(f"parameter/ztna/intermediate/{file}", value="no certificate\n")
+        done = subprocess.run([root / "usr/local/sbin/ztna-fetch-secrets"], env=environment, capture_output=True,
+                              text=True, timeout=60)
+        assert done.returncode == 1, files
+        assert {path.name: path.read_text() for path in (root / "opt/ztna/certs").iterdir()} == before
+        assert "systemctl" not in log.read_text()
+        for file in files:
+            aws.set(f"parameter/ztna/intermediate/{file}", value=(deployed.folder / "relay" / file).read_text())
 
 
 @pytest.mark.parametrize("wrong", [None, 0, 1, "one too few"])
@@ -625,11 +662,26 @@ def test_a_package_that_is_another_is_not_installed(aws: Aws, deployed: Site, wr
     ({"P2P_PORT": "0"}, "P2P_PORT"),
     ({"ZTNA_AWS_LAYOUT": "tcp"}, "expected udp or quic"),
     ({"P2P_PORT": "14433"}, "P2P_PORT and INTERMEDIATE_PORT are both 14433"),
+    ({"ZTNA_AWS_PACKAGES_SHA256": "0" * 64}, "has 1 sums, and ZTNA_AWS_PACKAGES has 2 packages"),
+    ({"ZTNA_AWS_PACKAGES_SHA256": f"{'0' * 64},SHA256"}, "\"SHA256\" is not what sha256sum prints"),
 ])
 def test_wrong_settings_are_named_before_the_first_call(aws: Aws, site: Site, changed: dict[str, str],
                                                         message: str) -> None:
     site.settings.update(changed)
     assert message in site.up(status=2).stderr
+    assert aws.control("calls") == []
+
+
+@pytest.mark.parametrize("role, file, text, message", [
+    ("home", "cert.pem", "text", "home/cert.pem is no certificate"),
+    ("relay", "key.pem", "text", "relay/key.pem is no key"),
+    ("relay", "key.pem", None, "relay/key.pem is not the key of"),  # that of the Connector
+])
+def test_a_key_of_another_certificate_is_named_before_the_first_call(aws: Aws, site: Site, role: str, file: str,
+                                                                     text: str | None, message: str) -> None:
+    site.write(f"{role}/{file}", text or (site.folder / "home" / file).read_text())
+    for done in (site.up(status=2), site.run("parameters.sh", status=2)):
+        assert message in done.stderr
     assert aws.control("calls") == []
 
 

@@ -191,6 +191,8 @@ class ElasticLoadBalancing:
         if (group["id"], target) in self.new:
             self.new.remove((group["id"], target))
             return "initial"
+        if self.account.things.get(target, {}).get("ill"):
+            return "unhealthy"
         return "healthy"
 
     def describe_target_health(self, params):

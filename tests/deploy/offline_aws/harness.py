@@ -79,10 +79,10 @@ class Aws:
 
 
 @functools.cache
-def pair(_number: int) -> tuple[str, str]:
+def pair(role: str, _number: int) -> tuple[str, str]:
     """A key and its certificate."""
     made = subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-                           "-subj", "/CN=relay", "-keyout", "-"], check=True, capture_output=True, text=True, timeout=60)
+                           "-subj", f"/CN={role}", "-keyout", "-"], check=True, capture_output=True, text=True, timeout=60)
     key, end, certificate = made.stdout.partition("-----END PRIVATE KEY-----\n")
     return key + end, certificate
 
@@ -97,19 +97,17 @@ class Site:
         (self.programs / "podman").symlink_to(HERE / "podman")
         for role in ("relay", "home"):
             (folder / role).mkdir()
-            for file in FILES:
-                self.write(f"{role}/{file}", f"-----BEGIN {role} {file}-----\n\"$\\ of {role}\n-----END-----\n")
-        self.issue()  # the Intermediate looks at its own
-        self.write("policy.toml", "[[serve]]\nconnectors = [\"home\"]\nservices = [\"some-service\"]\n")
+            self.issue(role)
+        self.write("policy.toml", "# \"$\\\n[[serve]]\nconnectors = [\"home\"]\nservices = [\"some-service\"]\n")
         self.settings = {**SETTINGS, "ZTNA_AWS_INTERMEDIATE_CERTS": str(folder / "relay"),
                          "ZTNA_AWS_CONNECTOR_CERTS": str(folder / "home"),
                          "ZTNA_AWS_POLICY": str(folder / "policy.toml")}
 
-    def issue(self, number: int = 0) -> None:
-        """The Intermediate's certificate and key, its first or a later one."""
-        key, certificate = pair(number)
-        self.write("relay/key.pem", key)
-        self.write("relay/cert.pem", certificate)
+    def issue(self, role: str, number: int = 0) -> None:
+        """A certificate and key, the first or a later one. It is signed by itself."""
+        key, certificate = pair(role, number)
+        for file, text in (("ca-cert.pem", certificate), ("cert.pem", certificate), ("key.pem", key)):
+            self.write(f"{role}/{file}", text)
 
     def write(self, name: str, text: str) -> pathlib.Path:
         path = self.folder / name
