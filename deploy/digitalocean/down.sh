@@ -21,7 +21,7 @@ while (($# > 0)); do
     --yes) yes=yes ;;
     --dry-run) dry_run=yes ;;
     --help) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
+    *) usage >&2 && echo "${0##*/}: \"$1\" is not known" >&2 && exit 2 ;;
   esac
   shift
 done

@@ -15,7 +15,7 @@ while (($# > 0)); do
   case $1 in
     --env) (($# >= 2)) || { usage >&2 && exit 2; }; env_file=$2 && shift ;;
     --help) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
+    *) usage >&2 && echo "${0##*/}: \"$1\" is not known" >&2 && exit 2 ;;
   esac
   shift
 done

@@ -25,7 +25,7 @@ while (($# > 0)); do
     --close-acme) open_acme=no ;;
     --dry-run) dry_run=yes ;;
     --help) usage && exit 0 ;;
-    *) usage >&2 && exit 2 ;;
+    *) usage >&2 && echo "${0##*/}: \"$1\" is not known" >&2 && exit 2 ;;
   esac
   shift
 done
@@ -48,7 +48,10 @@ check_inputs() {
     fail "there is no CA in $CA_DIR: make one with \"ztna ca init --trust-domain $TRUST_DOMAIN --out $CA_DIR\", or change CA_DIR in $env_file"
   case $PACKAGE_SOURCE in
     https://*) ;;
+    *://*) fail "PACKAGE_SOURCE in $env_file is $PACKAGE_SOURCE: an address begins with https://" ;;
     *)
+      [[ -d $PACKAGE_SOURCE ]] ||
+        fail "PACKAGE_SOURCE in $env_file is $PACKAGE_SOURCE, which is no folder here (a ~ is not replaced)"
       for package in ztna-intermediate ztna-connector ztna-agent ztna; do
         found=("$PACKAGE_SOURCE/${package}"_*_amd64.deb)
         [[ -e ${found[0]} ]] ||
@@ -200,6 +203,10 @@ policy() {
 connectors = ["$CONNECTOR_NAME"]
 services   = ["$SERVICE_ID"]
 [[allow]]
+agents   = ["$AGENT_NAME"]
+services = ["$SERVICE_ID"]
+# For ztna prove and ztna validate: who may suspend a path of a session of his own, for seconds.
+[[prove]]
 agents   = ["$AGENT_NAME"]
 services = ["$SERVICE_ID"]
 TEXT

@@ -35,6 +35,8 @@ say() { echo "==> $*" >&2; }
 # --- What was asked for.
 
 context='' env_file='' certs='' policy='' overlay=pi-home registry='' tag='' dry_run=no
+# What the Connector's certificate says it is, and what it is to serve.
+node='' services=()
 
 parse_arguments() {
   while (($# > 0)); do
@@ -120,14 +122,15 @@ read_environment() {
 
 check_files() {
   local file
-  for file in "$certs/cert.pem" "$certs/key.pem" "$certs/ca-cert.pem" "$policy"; do
+  for file in "$certs/cert.pem" "$certs/key.pem" "$certs/ca-cert.pem"; do
     [[ -f $file && -r $file ]] || fail "cannot read $file; \`ztna ca issue\` makes the folder of --certs"
   done
+  [[ -f $policy && -r $policy ]] || fail "cannot read $policy, which --policy names"
 }
 
 # The certificate is of the right role, has not ended, belongs to the key and to the CA, and names the services.
 check_certificate() {
-  local names service services
+  local names service
   command -v openssl >/dev/null || fail "needs openssl, to look at the certificate"
   names=$(openssl x509 -in "$certs/cert.pem" -noout -ext subjectAltName 2>/dev/null) ||
     fail "$certs/cert.pem is no certificate"
@@ -143,6 +146,7 @@ check_certificate() {
     "$(openssl pkey -in "$certs/key.pem" -pubout 2>/dev/null)" ]] ||
     fail "$certs/key.pem is not the key of $certs/cert.pem"
   if [[ $role == intermediate ]]; then return; fi
+  node=$(sed -n "s|.*URI:spiffe://[^/]*/$role/\([^, ]*\).*|\1|p" <<<"$names")
   services=("$SERVICE_ID" "$GAME_SERVICE_ID")
   if [[ -n $GAME_PAGE_SERVICE_ID ]]; then services+=("$GAME_PAGE_SERVICE_ID"); fi
   for service in "${services[@]}"; do
@@ -152,21 +156,29 @@ check_certificate() {
 }
 
 check_policy() {
+  local service
   if ! command -v ztna >/dev/null; then
     say "ztna is not in PATH: $policy goes as it is"
     return
   fi
   ztna policy check --policy "$policy" >/dev/null || fail "$policy is not valid; see the message above"
+  # Written so for bash 3.2, which macOS has.
+  for service in ${services[@]+"${services[@]}"}; do
+    ztna policy check --policy "$policy" --connector "$node" --service "$service" >/dev/null ||
+      fail "$policy does not let connector $node serve $service; it needs a [[serve]] block with both"
+  done
 }
 
 kube() { kubectl --context "$context" "$@"; }
 
 check_context() {
-  local known
+  local known contexts
   command -v kubectl >/dev/null || fail "needs kubectl, 1.27 or newer"
   known=$(kubectl config get-contexts --output name) || fail "kubectl has no kubeconfig"
-  [[ -n $context ]] || usage_error "--context is missing; there are: ${known//$'\n'/, }"
-  grep -qxF -- "$context" <<<"$known" || fail "no context \"$context\"; there are: ${known//$'\n'/, }"
+  contexts="there are: ${known//$'\n'/, }"
+  [[ -n $known ]] || contexts='kubectl knows none (is KUBECONFIG set?)'
+  [[ -n $context ]] || usage_error "--context is missing; $contexts"
+  grep -qxF -- "$context" <<<"$known" || fail "no context \"$context\"; $contexts"
   kube get --raw /readyz >/dev/null || fail "the cluster of context \"$context\" does not answer"
 }
 

@@ -95,6 +95,9 @@ base::Status Shell::open_doors() {
     logging::info("Forwarding " + forward->to_string() + " to service " + forward->service());
   }
   if (socks_) logging::info("SOCKS5 on " + socks_->local_address().to_string());
+  if (forwards_.empty() && !socks_ && !auto_forward_) {
+    logging::warn("No service can be reached here: give --forward, --socks or --auto-forward");
+  }
   return {};
 }
 

@@ -277,8 +277,8 @@ bool is_service_link(std::string_view text) {
 }
 
 std::string suggest(std::string_view text, const std::vector<std::string>& candidates) {
-  // Half of a short word wrong is another word, not a slip.
-  std::size_t best = std::min<std::size_t>(3, std::max<std::size_t>(1, text.size() / 3)) + 1;
+  // Half of a short word wrong is another word, not a slip, and so are three letters of any.
+  std::size_t best = std::min<std::size_t>(2, std::max<std::size_t>(1, text.size() / 3)) + 1;
   std::string found;
   if (text.size() > 64) return found;
   for (const std::string& candidate : candidates) {

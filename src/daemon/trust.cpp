@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <string_view>
+
 #include "config/config.hpp"
 
 namespace ztna::daemon {
@@ -13,23 +15,34 @@ void judge_key(const std::string& path, std::vector<std::string>& warnings) {
   warnings.push_back("Others may use this identity, chmod g-w,o= " + path);
 }
 
+// The error of a file that cannot be read says who named it.
+base::Result<std::string> read_named(const std::string& path, std::string_view flag) {
+  auto content = config::read_file(path);
+  if (content) return content;
+  base::Error error = content.error();
+  error.what.append(", expected the file of ").append(flag);
+  return tl::unexpected(error);
+}
+
 }  // namespace
 
 base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::string& policy_file,
                                identity::Role role, base::WallTime now) {
   identity::Credentials::Pem pem;
-  const auto read = [](const std::string& path, std::string& text, std::string& where) {
-    auto content = config::read_file(path);
+  const auto read = [](const std::string& path, std::string& text, std::string& where,
+                       std::string_view flag) {
+    auto content = read_named(path, flag);
     if (!content) return base::Status(tl::unexpected(content.error()));
     text = std::move(*content);
     where = path;
     return base::Status{};
   };
-  base::Status status = read(files.certificate, pem.certificate, pem.certificate_where);
-  if (status) status = read(files.key, pem.key, pem.key_where);
-  if (status) status = read(files.roots, pem.roots, pem.roots_where);
+  base::Status status =
+      read(files.certificate, pem.certificate, pem.certificate_where, "--cert or --cert-dir");
+  if (status) status = read(files.key, pem.key, pem.key_where, "--key or --cert-dir");
+  if (status) status = read(files.roots, pem.roots, pem.roots_where, "--ca or --cert-dir");
   if (status && !files.public_roots.empty()) {
-    status = read(files.public_roots, pem.web_roots, pem.web_roots_where);
+    status = read(files.public_roots, pem.web_roots, pem.web_roots_where, "--public-roots");
   }
   if (!status) return tl::unexpected(status.error());
   auto credentials = identity::Credentials::load(pem, now);
@@ -52,7 +65,7 @@ base::Result<Trust> load_trust(const config::IdentityFiles& files, const std::st
   Trust trust{std::move(*credentials), nullptr, {}};
   judge_key(files.key, trust.warnings);
   if (policy_file.empty()) return trust;
-  const auto text = config::read_file(policy_file);
+  const auto text = read_named(policy_file, "--policy");
   if (!text) return tl::unexpected(text.error());
   auto policy = policy::Policy::parse(*text, policy_file);
   if (!policy) return tl::unexpected(policy.error());

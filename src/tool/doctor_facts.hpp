@@ -29,6 +29,7 @@ struct ConfigFacts {
   config::IdentityFiles identity;
   std::vector<std::string> services;  // that are named: to be served, or to be reached
   bool from_daemon = false;           // nobody names Intermediates or certificates but the daemon
+  std::string not_here;  // the certificate that is named, when the daemon's took its place
 };
 
 struct NameFacts {

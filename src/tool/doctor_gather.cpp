@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <system_error>
 
+#include "config/values.hpp"
 #include "daemon/trust.hpp"
 #include "identity/authority.hpp"
 #include "tool/control.hpp"
@@ -98,7 +99,7 @@ class Gathering {
     facts_.clock = read_clock();
     try_ports();
     facts_.names = look_up(facts_.config.intermediates, request_.on_progress);
-    facts_.asked = ask_by_udp(facts_.names, random, request_.on_progress);
+    facts_.asked = ask_by_udp(facts_.names, second_port(), random, request_.on_progress);
     return std::move(facts_);
   }
 
@@ -125,7 +126,31 @@ class Gathering {
       if (!std::ranges::binary_search(known, entry.name)) continue;
       inputs_.environment[entry.name] = is_placeholder(entry.value) ? "" : entry.value;
     }
+    add_what_the_unit_says(request_.env_file);
     return {};
+  }
+
+  // Of the packages' units: what their file does not name is where they say.
+  void add_what_the_unit_says(const std::filesystem::path& file) {
+    const std::filesystem::path folder = "/etc/ztna";
+    const auto role = identity::parse_role(file.stem().string());
+    if (file.parent_path() != folder || file.extension() != ".env" || !role) return;
+    inputs_.environment.try_emplace("CERT_DIR", folder / file.stem());
+    if (*role == Role::agent) return;
+    inputs_.environment.try_emplace("ZTNA_POLICY", folder / "policy.toml");
+  }
+
+  // Where the Intermediate's second STUN port is, until it says so itself. No daemon reads the
+  // variable.
+  [[nodiscard]] std::uint16_t second_port() const {
+    constexpr std::uint16_t usual = 4435;
+    if (!facts_.env) return usual;
+    for (const auto& entry : facts_.env->file.entries) {
+      if (entry.name != "STUN_ALT_PORT") continue;
+      return static_cast<std::uint16_t>(
+          config::parse_number(entry.value, 1, 65535).value_or(usual));
+    }
+    return usual;
   }
 
   base::Status find_role() {
@@ -217,6 +242,7 @@ class Gathering {
     // The folder that an environment file names may be that of another machine's daemon.
     const bool elsewhere = request_.cert_dir.empty() && !exists(config.identity.certificate);
     if (elsewhere && !certificate.empty()) {
+      config.not_here = config.identity.certificate;
       config.identity = {certificate, beside(certificate, "key.pem"),
                          beside(certificate, "ca-cert.pem")};
       filled("--cert-dir");

@@ -51,7 +51,7 @@ std::vector<std::string> judge_names(const EnvFacts& env, Findings& out) {
     if (!meant.empty()) {
       out.push_back(warning("env", place + " is read by no daemon",
                             "did you mean " + meant + "? Else remove it"));
-    } else if (entry.name.starts_with("ZTNA_")) {
+    } else if (entry.name.starts_with("ZTNA_") && !entry.name.starts_with("ZTNA_AWS_")) {
       out.push_back(warning("env", place + " is read by no daemon",
                             "see --help of the daemons: each flag has its variable"));
     } else {
@@ -121,6 +121,12 @@ void judge_config(const DoctorFacts& facts, Findings& out) {
     // A file for all machines names it, and it is looked at as a name of a service.
     if (text.starts_with("environment variable SERVICE_ID: ignored")) continue;
     out.push_back(warning("config", text, {}));
+  }
+  if (!config.not_here.empty()) {
+    out.push_back(warning("config",
+                          config.not_here + " is not on this machine; what the running daemon has "
+                                            "is looked at instead",
+                          "if these are the settings of this machine, correct CERT_DIR"));
   }
   judge_gaps(facts, out);
   if (out.size() != before) return;

@@ -18,7 +18,6 @@ using base::Address;
 using wire::stun::Attribute;
 
 // The Intermediate's second STUN port, unless its answers name another.
-constexpr std::uint16_t second_port = 4435;
 // When what is unanswered is sent again, until `answer_limit`.
 constexpr base::Duration resend_interval = 250ms;
 // Once the first ports have answered, the second ones get so long: nobody but netcheck needs them.
@@ -30,8 +29,8 @@ std::string waiting_for(const std::string& what, base::Duration limit) {
 
 class Questions : io::UdpSocket::Handler {
  public:
-  Questions(io::Loop& loop, const std::vector<NameFacts>& names, base::Random& random,
-            const DoctorProgress& progress)
+  Questions(io::Loop& loop, const std::vector<NameFacts>& names, std::uint16_t second_port,
+            base::Random& random, const DoctorProgress& progress)
       : loop_(loop),
         random_(random),
         progress_(progress),
@@ -228,10 +227,10 @@ std::vector<NameFacts> look_up(const std::vector<base::HostPort>& hosts,
   return names;
 }
 
-std::vector<AskedFacts> ask_by_udp(const std::vector<NameFacts>& names, base::Random& random,
-                                   const DoctorProgress& progress) {
+std::vector<AskedFacts> ask_by_udp(const std::vector<NameFacts>& names, std::uint16_t second_port,
+                                   base::Random& random, const DoctorProgress& progress) {
   io::Loop loop;
-  return Questions(loop, names, random, progress).run();
+  return Questions(loop, names, second_port, random, progress).run();
 }
 
 std::optional<base::Error> why_not_bound(const Address& address, bool dual_stack) {

@@ -19,10 +19,10 @@ inline constexpr base::Duration progress_after = std::chrono::seconds(1);
 [[nodiscard]] std::vector<NameFacts> look_up(const std::vector<base::HostPort>& hosts,
                                              const DoctorProgress& progress);
 
-// A STUN Binding request to every address of every name, at its port and at the second one, all at
-// the same time.
+// A STUN Binding request to every address of every name, at its port and at the second one (which
+// answers correct), all at the same time.
 [[nodiscard]] std::vector<AskedFacts> ask_by_udp(const std::vector<NameFacts>& names,
-                                                 base::Random& random,
+                                                 std::uint16_t second_port, base::Random& random,
                                                  const DoctorProgress& progress);
 
 // Why a UDP port cannot be bound now; nothing when it can.

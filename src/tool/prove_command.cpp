@@ -53,6 +53,11 @@ base::Status prove(const ProveOptions& options, Context& context) {
   if (!report) return tl::unexpected(report.error());
   for (const std::string& failure : report->failures) {
     context.err << "ztna prove: " << logging::escaped(failure) << "\n";
+    if (failure.find("default deny") != std::string::npos) {
+      context.err
+          << "            (the policy of Intermediate and Connector needs a [[prove]] block "
+             "with this Agent and service)\n";
+    }
   }
   if (report->snapshots.empty()) {
     context.exit_code = 1;

@@ -122,7 +122,7 @@ std::string why(const Json& session) {
   const std::string reason = text(session, "path_reason");
   const std::string obstacle = text(session, "obstacle", "none");
   if (obstacle == "no_candidates") return reason + ", no direct path wanted";
-  if (obstacle == "no_answer") return reason + ", no direct way found";
+  if (obstacle == "no_answer") return reason + ", no direct way yet";
   if (obstacle == "one_way") return reason + ", direct one way only";
   if (obstacle == "slower") return reason + ", direct is slower";
   if (obstacle == "resting") return reason + ", direct was in doubt";

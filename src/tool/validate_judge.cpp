@@ -117,6 +117,10 @@ class Judge {
   [[nodiscard]] Judged intermediate() const {
     const NetcheckFamily* const family = answering();
     if (family == nullptr) {
+      if (!facts_.network) {
+        return not_met("no Intermediate is named",
+                       "--env FILE with INTERMEDIATE_HOST, or a running Agent, names one");
+      }
       return not_met("no Intermediate answers by UDP",
                      "let UDP 4433 in where it runs, and out here; `ztna netcheck` tells more");
     }
@@ -130,8 +134,9 @@ class Judge {
   [[nodiscard]] Judged connector() const {
     if (status_.is_null()) return no_agent();
     if (connector_.empty()) {
-      return not_met("no healthy Connector offers " + facts_.service,
-                     "look at `ztna status` beside the Connector, and at the policy's [[serve]]");
+      return not_met("no healthy Connector offers " + facts_.service + " to this Agent",
+                     "look at `ztna status` beside the Connector: is it connected, and its backend "
+                     "up? And does the policy have both in [[serve]] and [[allow]] blocks?");
     }
     return met("connector " + connector_ + " offers " + facts_.service);
   }
@@ -256,7 +261,8 @@ class Judge {
   [[nodiscard]] Judged both() const {
     if (status_.is_null()) return no_agent();
     if (uplink_.is_null() || connector_.empty()) {
-      return not_met(uplink_.is_null() ? "the Agent is not" : "no Connector is",
+      return not_met(uplink_.is_null() ? "the Agent is not"
+                                       : "no Connector of " + facts_.service + " is to be seen",
                      "see the lines on Agent and Connector");
     }
     return met("agent " + text(status_, "name") + " and connector " + connector_);
@@ -271,6 +277,10 @@ class Judge {
       }
     }
     if (status_.is_null()) return no_agent();
+    if (sessions().empty()) {
+      return not_met("there is no session with a Connector of " + facts_.service,
+                     "see the line on the Connector");
+    }
     return not_met("no direct path was found",
                    "`ztna netcheck` on both machines says which pairs of NATs meet; the relay "
                    "stays in use meanwhile");

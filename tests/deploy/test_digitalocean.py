@@ -387,7 +387,9 @@ def test_a_firewall_that_somebody_changed_is_put_right(cloud):
 @pytest.mark.parametrize("name, value, expected", [
     ("ADMIN_ADDRESSES", "<your-ip>/32", "ADMIN_ADDRESSES is still a placeholder"),
     ("SSH_KEY_ID", "12345", "does not know the key SSH_KEY_ID=12345"),
-    ("PACKAGE_SOURCE", "/nowhere", "there is no ztna-intermediate_*_amd64.deb in /nowhere"),
+    ("PACKAGE_SOURCE", "/nowhere", "/nowhere, which is no folder here"),
+    ("PACKAGE_SOURCE", "/etc", "there is no ztna-intermediate_*_amd64.deb in /etc"),
+    ("PACKAGE_SOURCE", "http://packages.example.org/v1", "an address begins with https://"),
     ("CA_DIR", "/nowhere", "ztna ca init --trust-domain example.org --out /nowhere"),
     ("P2P_PORT", "70000", "expected a port")])
 def test_wrong_inputs_are_found_before_anything_is_made(cloud, name, value, expected):
@@ -399,7 +401,8 @@ def test_wrong_inputs_are_found_before_anything_is_made(cloud, name, value, expe
 
 def test_usage_errors(cloud):
     for script in ("up.sh", "down.sh", "status.sh"):
-        assert cloud.try_script(script, "--nonsense").returncode == 2
+        refused = cloud.try_script(script, "--nonsense")
+        assert refused.returncode == 2 and f'{script}: "--nonsense" is not known' in refused.stderr
         shown = cloud.try_script(script, "--help")
         assert shown.returncode == 0 and shown.stdout.startswith(f"usage: deploy/digitalocean/{script}")
     # Nobody is asked when there is nothing, and nothing is deleted when nobody can be asked.

@@ -29,6 +29,13 @@ SITE = {"INTERMEDIATE_HOST": "relay.example.org", "INTERMEDIATE_PORT": "4433",
         "SERVICE_ID": "home-test-service", "LOCAL_ADDR": "http-app.ztna.svc.cluster.local:8080",
         "GAME_SERVICE_ID": "quake", "GAME_ADDR": "quake.ztna.svc.cluster.local:27960",
         "NODE_PORT": "30434"}
+POLICY = """[[serve]]
+connectors = ["home"]
+services   = ["home-test-service", "quake"]
+[[allow]]
+agents   = ["alice"]
+services = ["*"]
+"""
 RELAY_SITE = {"INTERMEDIATE_PORT": "4433", "STUN_ALT_PORT": "4435"}
 NODE_IP = "192.0.2.5"
 PROGRAM = {"app-connector": "app-connector", "intermediate": "intermediate-server"}
@@ -260,7 +267,7 @@ class Deployer:
         self.folder = folder
         self.cluster = cluster
         shutil.copytree(pki, folder, dirs_exist_ok=True)
-        (folder / "policy.toml").write_text('[[allow]]\nagents = ["alice"]\nservices = ["*"]\n')
+        (folder / "policy.toml").write_text(POLICY)
         self.environment(SITE)
 
     def environment(self, values: dict[str, str]):
@@ -314,7 +321,7 @@ def test_a_new_policy_makes_new_pods_and_the_same_one_does_not(deployer):
 
     first = pods()
     assert pods() == first
-    (deployer.folder / "policy.toml").write_text('[[allow]]\nagents = ["bob"]\nservices = ["*"]\n')
+    (deployer.folder / "policy.toml").write_text(POLICY.replace("alice", "bob"))
     assert pods() != first
 
 
@@ -408,6 +415,9 @@ REFUSALS = {
                         "may not serve payroll"),
     "bad policy": (lambda d: (d.folder / "policy.toml").write_text("[[allow]]\nagent = 1\n") and d.run(), 1,
                    "policy.toml is not valid"),
+    "no policy": (lambda d: (d.folder / "policy.toml").unlink() or d.run(), 1, "cannot read policy.toml, which --policy"),
+    "denied": (lambda d: (d.folder / "policy.toml").write_text(POLICY.replace('", "quake"', '"')) and d.run(), 1,
+               "does not let connector home serve quake"),
     "variable missing": (lambda d: d.environment(without("LOCAL_ADDR")) or d.run(), 2, "LOCAL_ADDR is missing"),
     "placeholder": (lambda d: d.environment({**SITE, "INTERMEDIATE_HOST": "<cloud-ip>"}) or d.run(), 2,
                     "INTERMEDIATE_HOST is still a placeholder"),

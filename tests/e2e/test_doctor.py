@@ -158,6 +158,25 @@ def test_without_a_word_the_running_daemon_tells(stack):
 # --- the environment file
 
 
+def test_a_folder_that_is_not_here_is_told_of_and_the_daemon_s_looked_at(stack):
+    env = env_file(stack, **{**stack.values, "CERT_DIR": "/nowhere"})
+    findings = doctor(stack, "--env", env, code=0)
+    told = the(findings, "config")
+    assert told["status"] == "warning" and "/nowhere/cert.pem is not on this machine" in told["text"]
+    assert the(findings, "certificate")["status"] == "ok"
+
+
+def test_the_second_port_is_the_file_s_where_the_intermediate_says_none(world):
+    world.allow({"alice": ["web"]})
+    world.intermediate()
+    host, port = world.intermediates[0]
+    second = free_port(socket.SOCK_DGRAM)
+    env = env_file(world, INTERMEDIATE_HOST=host, INTERMEDIATE_PORT=port, STUN_ALT_PORT=second,
+                   CERT_DIR=world.issue("agent", "alice"))
+    findings = doctor(world, "--env", env, "--control", "off", code=0)
+    assert f"{host}:{second}: no answer" in the(findings, "udp-alt")["text"]
+
+
 def test_a_placeholder_is_a_problem_and_the_rest_is_looked_at(stack):
     env = env_file(stack, **{**stack.values, "INTERMEDIATE_HOST": "<cloud-ip>"})
     findings = doctor(stack, "--env", env, code=1)

@@ -100,6 +100,15 @@ def test_a_connector_that_can_serve_nothing_is_not_ready(world):
         wait_for(lambda: get(home, "/readyz") == (200, "ready\n"), "ready for one of two services")
 
 
+def test_an_agent_that_nothing_can_come_through_says_so(world):
+    world.allow({"alice": ["web"]})
+    world.intermediate()
+    nothing = "No service can be reached here: give --forward, --socks or --auto-forward"
+    world.agent("alice").wait_log(nothing)
+    for flags in (["--auto-forward"], ["--socks", "127.0.0.1:0"], ["--forward", "tcp://127.0.0.1:0=web"]):
+        assert nothing not in world.agent("alice", *flags, daemon_name=flags[0][2:]).log()
+
+
 def test_control_socket_is_for_its_owner(stack):
     for daemon in stack.daemons:
         mode = os.stat(daemon.control).st_mode

@@ -116,7 +116,8 @@ TEST(LoadTrust, PublicRootsAreReadWhenAskedFor) {
     const auto trust = load_trust(options.common.identity, "", Role::agent, io::Loop::wall_now());
     return trust ? std::string() : trust.error().message();
   };
-  EXPECT_EQ(says(), "\"" + workspace.path("public.pem") + "\": No such file or directory");
+  EXPECT_EQ(says(), "\"" + workspace.path("public.pem") +
+                        "\": No such file or directory, expected the file of --public-roots");
   workspace.write("public.pem", "garbage");
   EXPECT_NE(says().find(workspace.path("public.pem")), std::string::npos) << says();
   make_by_openssl(workspace, "public.pem", "public-key.pem", "");
@@ -136,11 +137,13 @@ TEST(LoadTrust, ErrorsNameTheFile) {
   workspace.write("policy.toml", "[[alow]]\n");
   EXPECT_NE(says().find(workspace.path("policy.toml") + ":1"), std::string::npos) << says();
   std::filesystem::remove(workspace.path("policy.toml"));
-  EXPECT_EQ(says(), "\"" + workspace.path("policy.toml") + "\": No such file or directory");
+  EXPECT_EQ(says(), "\"" + workspace.path("policy.toml") +
+                        "\": No such file or directory, expected the file of --policy");
   workspace.write("key.pem", "garbage");
   EXPECT_NE(says().find(workspace.path("key.pem")), std::string::npos) << says();
   std::filesystem::remove(workspace.path("cert.pem"));
-  EXPECT_EQ(says(), "\"" + workspace.path("cert.pem") + "\": No such file or directory");
+  EXPECT_EQ(says(), "\"" + workspace.path("cert.pem") +
+                        "\": No such file or directory, expected the file of --cert or --cert-dir");
 }
 
 }  // namespace

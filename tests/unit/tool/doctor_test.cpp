@@ -155,6 +155,18 @@ TEST(DoctorEnv, TellsPlaceholdersAndNamesThatNobodyReads) {
           HasSubstr("problem env: home.env:7: \"no line\" is not NAME=VALUE")));
   facts.env = env("INTERMEDIATE_HOST=relay\nREGION=x\n");
   EXPECT_EQ(line(facts, "env"), "ok env: home.env: 2 names, of which no daemon reads REGION");
+  // What deploy/ reads is no slip.
+  facts.env = env("HTTP_PORT=8080\nZTNA_AWS_NAME=ztna\n");
+  EXPECT_EQ(line(facts, "env"),
+            "ok env: home.env: 2 names, of which no daemon reads HTTP_PORT, ZTNA_AWS_NAME");
+}
+
+TEST(DoctorConfig, TellsWhatOfTheDaemonTookTheSettingsPlace) {
+  DoctorFacts facts = healthy_machine();
+  facts.config.from_daemon = true;
+  facts.config.not_here = "/elsewhere/cert.pem";
+  EXPECT_THAT(line(facts, "config"), HasSubstr("warning config: /elsewhere/cert.pem is not on this "
+                                               "machine; what the running daemon has is looked at"));
 }
 
 TEST(DoctorConfig, TellsWhatIsMissingOnce) {

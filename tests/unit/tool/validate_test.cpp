@@ -153,7 +153,18 @@ TEST(Validate, APrivateAddressOfTheIntermediateIsOpen) {
   }
   ValidateFacts facts = healthy_deployment();
   facts.network->v4.report = {};
-  EXPECT_EQ(find(facts, "Intermediate runs").standing, Standing::not_met);
+  EXPECT_EQ(find(facts, "Intermediate runs").evidence, "no Intermediate answers by UDP");
+  facts.network.reset();
+  EXPECT_EQ(find(facts, "Intermediate runs").evidence, "no Intermediate is named");
+}
+
+TEST(Validate, AServiceThatIsNotToBeSeenHasNoSession) {
+  ValidateFacts facts = healthy_deployment();
+  Json status = agent_status();
+  status["services"] = Json::array();
+  facts.status = status.dump();
+  EXPECT_EQ(find(facts, "Both are").evidence, "no Connector of web is to be seen");
+  EXPECT_EQ(find(facts, "Candidates are").evidence, "there is no session with a Connector of web");
 }
 
 TEST(Validate, AnAgentWithoutANatIsOpen) {
