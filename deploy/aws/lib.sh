@@ -59,6 +59,7 @@ need() {  # NAME...
 }
 
 load_settings() {
+  env_forget
   load_env "$aws_env_file"
   load_env "$env_file"
   need ZTNA_AWS_NAME ZTNA_AWS_REGION

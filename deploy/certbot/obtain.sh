@@ -68,9 +68,15 @@ for ((i = 0; i < ${#options[@]}; i++)); do
     --config-dir=*) config=${options[i]#*=} ;;
   esac
 done
-if ! has_option '--@(dns-*|webroot|nginx|apache|manual|authenticator)'; then command+=(--standalone); fi
-if ! has_option '@(-m|--email)'; then command+=(--register-unsafely-without-email); fi
+if has_option '--cert-name?(=*)'; then
+  usage >&2
+  echo "obtain.sh: --cert-name is INTERMEDIATE_HOST, for the renewals" >&2
+  exit 2
+fi
+if ! has_option '@(-a|--@(dns-*|webroot|nginx|apache|manual|authenticator)?(=*))'; then command+=(--standalone); fi
+if ! has_option '@(-m|--email)?(=*)'; then command+=(--register-unsafely-without-email); fi
 "${command[@]}" "$@"
 
+if has_option --dry-run; then exit; fi
 # Once more, by ourselves: certbot runs it for a new certificate only, and calls it a success when it has failed.
 RENEWED_LINEAGE=$config/live/$INTERMEDIATE_HOST "$hook" "$cert_dir"

@@ -26,6 +26,7 @@ while (($# > 0)); do
   shift
 done
 
+env_forget
 load_env "$env_file" DROPLET_NAME DROPLET_TAG FIREWALL_NAME || exit
 need_doctl
 droplet=$(droplet_id)

@@ -20,6 +20,7 @@ while (($# > 0)); do
   shift
 done
 
+env_forget
 load_env "$env_file" DROPLET_NAME DROPLET_TAG FIREWALL_NAME INTERMEDIATE_PORT || exit
 need_doctl
 whole=yes

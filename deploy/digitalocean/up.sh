@@ -30,6 +30,7 @@ while (($# > 0)); do
   shift
 done
 
+env_forget
 load_env "$env_file" INTERMEDIATE_PORT STUN_ALT_PORT P2P_PORT SERVICE_ID LOCAL_ADDR HTTP_PORT CERT_DIR \
   CA_DIR TRUST_DOMAIN INTERMEDIATE_NAME CONNECTOR_NAME AGENT_NAME INTERMEDIATE_HEALTH CONNECTOR_HEALTH \
   ADMIN_ADDRESSES SSH_KEY_ID DROPLET_NAME DROPLET_TAG FIREWALL_NAME DROPLET_REGION DROPLET_SIZE \
@@ -38,8 +39,14 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 check_inputs() {
-  local package
+  local package name
   local -a found
+  ((HTTP_PORT != 80)) || fail "HTTP_PORT in $env_file is 80, which is Let's Encrypt's (--open-acme): choose another"
+  # As `ztna ca issue` takes them.
+  for name in INTERMEDIATE_HOST TRUST_DOMAIN SERVICE_ID; do
+    [[ ${!name:-} != *[[:upper:]_]* && ${!name:-} != *. && ($name != SERVICE_ID || ${!name} != *.*) ]] ||
+      fail "$name in $env_file is ${!name}: a certificate has a-z, 0-9 and - only, and hosts and domains dots between"
+  done
   if [[ $dry_run == yes ]]; then return; fi
   for package in ztna ssh tar; do
     command -v "$package" >/dev/null || fail "$package is not installed here"
@@ -112,7 +119,9 @@ make_firewall() {
   id=$(firewall_id)
   if [[ -n $id ]]; then
     look firewall get "$id" --format InboundRules >"$scratch/InboundRules"
-    if [[ $open_acme == as-it-is && $(normal <"$scratch/InboundRules") == *,ports:80,protocol:tcp,* ]]; then
+    # This very rule: who has opened it to some address only did not mean everyone.
+    if [[ $open_acme == as-it-is ]] &&
+      grep -qxF "$(normal <<<"protocol:tcp,ports:80,$everyone")" <(normal <"$scratch/InboundRules"); then
       say "TCP 80 stays open, for Let's Encrypt; --close-acme closes it"
       open_acme=yes
     fi
@@ -162,7 +171,7 @@ has_address() {
   [[ -n $address ]]
 }
 
-# What ssh says is shown, once: a refused key is not a matter of time.
+# What ssh says is shown, once.
 ssh_said=''
 lets_in() {
   local said
@@ -192,7 +201,8 @@ place_files() {
   place /usr/local/sbin/ztna-droplet 0755 <"$here/droplet/ztna-droplet"
   on_droplet "$address" mkdir -p /etc/ztna </dev/null
   place /etc/ztna/echo.nginx 0644 <"$here/droplet/echo.nginx"
-  policy | on_droplet "$address" ztna-droplet policy
+  policy >"$scratch/policy.toml"
+  on_droplet "$address" ztna-droplet policy "$(wc -c <"$scratch/policy.toml" | tr -d ' ')" <"$scratch/policy.toml"
 }
 
 policy() {

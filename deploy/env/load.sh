@@ -94,6 +94,12 @@ env_known() {
   sed -n 's/^#\{0,1\}\([A-Z][A-Z0-9_]*\)=.*/ \1 /p' "$(dirname "${BASH_SOURCE[0]}")"/*.env
 }
 
+# env_forget: of the caller's own environment, what a file might set, so that the file alone counts.
+env_forget() {
+  local env_name
+  for env_name in $(env_known); do unset "$env_name"; done
+}
+
 load_env() {
   local env_file=$1 env_line env_name env_value env_expected='' env_number=0 env_seen=' ' env_open=' ' env_names
   shift

@@ -91,6 +91,7 @@ choose_overlay() {
 read_environment() {
   # shellcheck source=/dev/null
   source "$here/../env/load.sh"
+  env_forget
   # shellcheck disable=SC2086  # one word a variable
   load_env "$env_file" $needed || exit $?
   local name address

@@ -131,13 +131,18 @@ class Gathering {
   }
 
   // Of the packages' units: what their file does not name is where they say.
-  void add_what_the_unit_says(const std::filesystem::path& file) {
+  void add_what_the_unit_says(const std::filesystem::path& named) {
     const std::filesystem::path folder = "/etc/ztna";
+    const std::filesystem::path file = std::filesystem::absolute(named).lexically_normal();
     const auto role = identity::parse_role(file.stem().string());
     if (file.parent_path() != folder || file.extension() != ".env" || !role) return;
-    inputs_.environment.try_emplace("CERT_DIR", folder / file.stem());
-    if (*role == Role::agent) return;
-    inputs_.environment.try_emplace("ZTNA_POLICY", folder / "policy.toml");
+    const auto say = [&](const char* name, const std::filesystem::path& value) {
+      const bool in_file = std::ranges::any_of(
+          facts_.env->file.entries, [&](const auto& entry) { return entry.name == name; });
+      if (!in_file) inputs_.environment[name] = value;
+    };
+    say("CERT_DIR", folder / file.stem());
+    if (*role != Role::agent) say("ZTNA_POLICY", folder / "policy.toml");
   }
 
   // Where the Intermediate's second STUN port is, until it says so itself. No daemon reads the
@@ -240,7 +245,10 @@ class Gathering {
     }
     const std::string certificate = text(member(*status, "certificate"), "file", "");
     // The folder that an environment file names may be that of another machine's daemon.
-    const bool elsewhere = request_.cert_dir.empty() && !exists(config.identity.certificate);
+    std::error_code error;
+    const auto found = std::filesystem::status(config.identity.certificate, error).type();
+    const bool elsewhere =
+        request_.cert_dir.empty() && found == std::filesystem::file_type::not_found;
     if (elsewhere && !certificate.empty()) {
       config.not_here = config.identity.certificate;
       config.identity = {certificate, beside(certificate, "key.pem"),

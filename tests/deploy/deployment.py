@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pathlib
 import re
 import shutil
@@ -140,6 +141,15 @@ class Deployment:
         self.enough.unlink()
         lines = self.got[0].splitlines()
         assert len(lines) > 10 and lines == [*(f"{n:09d}" for n in range(len(lines) - 1)), "end"]
+
+
+def check_doctor(machine: Machine):
+    """It knows what the units say besides the file, also of a path that does not begin at the root."""
+    for role in ROLES:
+        done = machine.run("sh", "-c", f"cd /etc/ztna && ztna doctor --env ./{role}.env --json", check=False)
+        findings = {each["check"]: each for each in json.loads(done.stdout)}
+        assert f"/etc/ztna/{role}/cert.pem" in findings["config"]["text"], findings
+        assert findings["certificate"]["status"] == findings["policy"]["status"] == "ok" or role == "agent", findings
 
 
 def check_not_started(machine: Machine):
@@ -306,6 +316,7 @@ def live_through_it(release: str, folder: pathlib.Path, debs: list[pathlib.Path]
         check_not_started(machine)
         check_units(machine)
         deployment.configure()
+        check_doctor(machine)
         deployment.start()
         deployment.wait_reachable()
         for role, name in (("intermediate", "relay"), ("connector", "home"), ("agent", "alice")):

@@ -92,6 +92,12 @@ for name in "$@"; do grep -qx "$name" /var/lib/installed 2>/dev/null || exit 1; 
 printf installed
 """
 
+DPKG = r"""#!/bin/bash
+set -eu
+if [[ $* == --print-architecture ]]; then exec /usr/bin/dpkg "$@"; fi
+[[ $* == "--force-confold --configure -a" && $DEBIAN_FRONTEND == noninteractive ]]
+"""
+
 CURL = r"""#!/bin/bash
 # https://packages.example.org is a folder; all else is fetched by the real one.
 set -eu
@@ -144,7 +150,7 @@ class Droplet:
             "user www-data;\nworker_processes 1;\npid /run/nginx.pid;\nevents { worker_connections 64; }\n"
             "http { access_log off; include /etc/nginx/sites-enabled/*; }\n")
         (self.root / "etc/nginx/sites-enabled/default").write_text("this is nothing that nginx takes;\n")
-        for name, text in (("systemctl", SYSTEMCTL), ("apt-get", APT_GET), ("dpkg-query", DPKG_QUERY),
+        for name, text in (("systemctl", SYSTEMCTL), ("apt-get", APT_GET), ("dpkg-query", DPKG_QUERY), ("dpkg", DPKG),
                            ("curl", CURL), ("cloud-init", '#!/bin/sh\n[ "$*" = "status --wait" ]\n')):
             (self.root / "standins" / name).write_text(text)
             (self.root / "standins" / name).chmod(0o755)

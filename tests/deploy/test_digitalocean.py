@@ -252,7 +252,7 @@ def test_what_an_earlier_up_left_is_brought_up_to_date(cloud):
     (cloud.folder / "packages/ztna-agent_0.1.0_amd64.deb").write_text("another build of the same version")
     done = len(cloud.droplet.calls())
     cloud.script("up.sh")
-    installs = [c for c in cloud.droplet.calls()[done:] if "apt-get" in c]
+    installs = [c for c in cloud.droplet.calls()[done:] if "apt-get" in c and not c.endswith(" update")]
     assert len(installs) == 1 and "/var/cache/ztna-packages/ztna_0.2.0_amd64.deb" in installs[0]
     cache = root / "var/cache/ztna-packages"
     assert sorted(p.name for p in cache.glob("*.deb")) == sorted(p.name for p in (cloud.folder / "packages").glob("*.deb"))
@@ -369,13 +369,15 @@ def test_port_80_stays_open_until_it_is_closed(cloud):
         assert ("TCP 80 stays open" in output) == (is_open and flags != ["--open-acme"]), flags
 
 
-def test_a_firewall_that_somebody_changed_is_put_right(cloud):
+@pytest.mark.parametrize("port, addresses", [("22", ["0.0.0.0/0"]), ("80", ["198.51.100.7/32"])])
+def test_a_firewall_that_somebody_changed_is_put_right(cloud, port, addresses):
+    """Also where TCP 80 was let in from somewhere: that was not --open-acme."""
     cloud.pretend_it_is_set_up()
     cloud.script("up.sh")
     account = cloud.account()
     good = rules(account["firewalls"][0], "inbound_rules")
     account["firewalls"][0]["inbound_rules"].append(
-        {"protocol": "tcp", "ports": "22", "sources": {"addresses": ["0.0.0.0/0"]}})
+        {"protocol": "tcp", "ports": port, "sources": {"addresses": addresses}})
     account["firewalls"][0]["inbound_rules"].reverse()
     cloud.state.write_text(json.dumps(account))
     seen = len(cloud.calls())
@@ -388,6 +390,9 @@ def test_a_firewall_that_somebody_changed_is_put_right(cloud):
     ("ADMIN_ADDRESSES", "<your-ip>/32", "ADMIN_ADDRESSES is still a placeholder"),
     ("SSH_KEY_ID", "12345", "does not know the key SSH_KEY_ID=12345"),
     ("PACKAGE_SOURCE", "/nowhere", "/nowhere, which is no folder here"),
+    ("HTTP_PORT", "80", "which is Let's Encrypt's"),
+    ("INTERMEDIATE_HOST", "Relay.example.org", "a certificate has a-z"),
+    ("SERVICE_ID", "web.v2", "a certificate has a-z"),
     ("PACKAGE_SOURCE", "/etc", "there is no ztna-intermediate_*_amd64.deb in /etc"),
     ("PACKAGE_SOURCE", "http://packages.example.org/v1", "an address begins with https://"),
     ("CA_DIR", "/nowhere", "ztna ca init --trust-domain example.org --out /nowhere"),
@@ -510,6 +515,21 @@ def test_a_certificate_is_renewed_in_time(droplet, ca, tmp_path):
     certificates.renew("--days", "29")
     certificates.renew("--days", "31")
     assert certificates.request() == ""
+
+
+def test_a_certificate_may_serve_more(droplet, ca, tmp_path):
+    certificates = Certificates(droplet, ca, "connector", tmp_path)
+    certificates.renew("--serve", "payroll")
+    assert certificates.request() == ""
+
+
+def test_a_policy_that_came_in_half_is_none(droplet):
+    file = droplet.root / "etc/ztna/policy.toml"
+    refused = droplet.try_run("ztna-droplet policy 12", "[[serve")
+    assert refused.returncode == 1 and "has not come whole" in refused.stderr and not file.exists()
+    droplet.run("ztna-droplet policy 12", "[[serve]]\n#\n")
+    droplet.run("ztna-droplet policy 3", "new")
+    assert file.read_text() == "[[serve]]\n#\n", "it is the administrator's"
 
 
 def test_only_the_last_request_is_answered(droplet, ca, tmp_path):

@@ -280,7 +280,9 @@ class Deployer:
              *words],
             cwd=self.folder, capture_output=True, text=True, timeout=120,
             env={"PATH": f"{BIN}:{tools}:/usr/bin:/bin", "HOME": str(self.folder), "TMPDIR": str(self.folder),
-                 "KUBECONFIG": str(self.cluster.kubeconfig)})
+                 "KUBECONFIG": str(self.cluster.kubeconfig),
+                 # Of somebody's shell, and not of the file.
+                 "P2P_ADVERTISE": "192.0.2.99:1"})
 
     def left_over(self) -> list[str]:
         return [p.name for p in self.folder.iterdir() if p.name.startswith("tmp.")]
@@ -309,6 +311,7 @@ def test_apply_brings_all_of_it_into_the_cluster(deployer):
     assert volumes["certs"]["secret"]["secretName"] == "connector-tls"
     assert volumes["policy"]["configMap"]["name"] == "ztna-policy"
     assert pod["containers"][0]["envFrom"] == [{"configMapRef": {"name": "ztna-site"}}]
+    assert pod["containers"][0]["args"].count("--p2p-advertise") == 1
     key = (deployer.folder / "home/key.pem").read_text().splitlines()[1]
     assert key not in done.stdout + done.stderr
     assert deployer.left_over() == []

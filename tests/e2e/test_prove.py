@@ -86,7 +86,7 @@ def test_a_report_that_was_changed_is_refused(homes, net):
 def test_without_a_rule_nothing_is_suspended(homes):
     done = live(homes, "--json")
     assert done.returncode == 1
-    assert "default deny" in done.stderr
+    assert "default deny" in done.stderr and "needs a [[prove]] block" in done.stderr
     assert outcomes(done.stdout) == [True, True, False, False]
     assert homes.relay.status()["relay"]["dropped"]["suspended"] == 0
     asked = [r for r in homes.relay.audit() if r["event"] == "suspend"]
