@@ -165,8 +165,9 @@ TEST(DoctorConfig, TellsWhatOfTheDaemonTookTheSettingsPlace) {
   DoctorFacts facts = healthy_machine();
   facts.config.from_daemon = true;
   facts.config.not_here = "/elsewhere/cert.pem";
-  EXPECT_THAT(line(facts, "config"), HasSubstr("warning config: /elsewhere/cert.pem is not on this "
-                                               "machine; what the running daemon has is looked at"));
+  EXPECT_THAT(line(facts, "config"),
+              HasSubstr("warning config: /elsewhere/cert.pem is not on this "
+                        "machine; what the running daemon has is looked at"));
 }
 
 TEST(DoctorConfig, TellsWhatIsMissingOnce) {
