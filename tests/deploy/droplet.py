@@ -96,6 +96,8 @@ DPKG = r"""#!/bin/bash
 set -eu
 if [[ $* == --print-architecture ]]; then exec /usr/bin/dpkg "$@"; fi
 [[ $* == "--force-confold --configure -a" && $DEBIAN_FRONTEND == noninteractive ]]
+echo "dpkg $*" >>/calls
+rm /var/lib/dpkg/updates/*
 """
 
 CURL = r"""#!/bin/bash

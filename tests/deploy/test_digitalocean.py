@@ -523,6 +523,15 @@ def test_a_certificate_may_serve_more(droplet, ca, tmp_path):
     assert certificates.request() == ""
 
 
+def test_what_dpkg_was_cut_off_in_is_finished_first(droplet):
+    updates = droplet.root / "var/lib/dpkg/updates"
+    updates.mkdir(parents=True)
+    (updates / "0001").write_text("")
+    for _ in range(2):  # the second time there is nothing to finish
+        droplet.try_run("ztna-droplet install")
+        assert [c for c in droplet.calls() if c.startswith("dpkg")] == ["dpkg --force-confold --configure -a"]
+
+
 def test_a_policy_that_came_in_half_is_none(droplet):
     file = droplet.root / "etc/ztna/policy.toml"
     refused = droplet.try_run("ztna-droplet policy 12", "[[serve")
