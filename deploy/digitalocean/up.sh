@@ -100,7 +100,7 @@ normal() {
     done | LC_ALL=C sort
 }
 
-firewall_is_right() {  # ID
+firewall_is_right() {  # ID; its InboundRules are in $scratch
   look firewall get "$1" --format OutboundRules >"$scratch/OutboundRules"
   diff -q <(normal <"$scratch/InboundRules") <(inbound_rules | normal) >/dev/null &&
     diff -q <(normal <"$scratch/OutboundRules") <(outbound_rules | normal) >/dev/null

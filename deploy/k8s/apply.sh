@@ -186,13 +186,15 @@ check_context() {
 check_permissions() {
   local verb what
   for verb in create patch; do
-    for what in namespaces "secrets --namespace $namespace" "configmaps --namespace $namespace" \
-      "services --namespace $namespace" "deployments.apps --namespace $namespace" \
-      "networkpolicies.networking.k8s.io --namespace $namespace"; do
-      # shellcheck disable=SC2086  # the words of a command
-      kube auth can-i "$verb" $what >/dev/null || fail "context \"$context\" may not $verb $what"
+    check_permission "$verb" namespaces
+    for what in secrets configmaps services deployments.apps networkpolicies.networking.k8s.io; do
+      check_permission "$verb" "$what" --namespace "$namespace"
     done
   done
+}
+
+check_permission() {  # VERB PLURAL [OPTION...]
+  kube auth can-i "$@" >/dev/null || fail "context \"$context\" may not $*"
 }
 
 check_nodes() {

@@ -137,9 +137,7 @@ class Gathering {
     const auto role = identity::parse_role(file.stem().string());
     if (file.parent_path() != folder || file.extension() != ".env" || !role) return;
     const auto say = [&](const char* name, const std::filesystem::path& value) {
-      const bool in_file = std::ranges::any_of(
-          facts_.env->file.entries, [&](const auto& entry) { return entry.name == name; });
-      if (!in_file) inputs_.environment[name] = value;
+      if (!in_file(name)) inputs_.environment[name] = value;
     };
     say("CERT_DIR", folder / file.stem());
     if (*role != Role::agent) say("ZTNA_POLICY", folder / "policy.toml");
@@ -149,13 +147,16 @@ class Gathering {
   // variable.
   [[nodiscard]] std::uint16_t second_port() const {
     constexpr std::uint16_t usual = 4435;
-    if (!facts_.env) return usual;
-    for (const auto& entry : facts_.env->file.entries) {
-      if (entry.name != "STUN_ALT_PORT") continue;
-      return static_cast<std::uint16_t>(
-          config::parse_number(entry.value, 1, 65535).value_or(usual));
-    }
-    return usual;
+    const auto said = in_file("STUN_ALT_PORT");
+    if (!said) return usual;
+    return static_cast<std::uint16_t>(config::parse_number(*said, 1, 65535).value_or(usual));
+  }
+
+  [[nodiscard]] std::optional<std::string> in_file(std::string_view name) const {
+    if (!facts_.env) return std::nullopt;
+    const auto& entries = facts_.env->file.entries;
+    const auto found = std::ranges::find_if(entries, [&](const auto& e) { return e.name == name; });
+    return found == entries.end() ? std::nullopt : std::optional(found->value);
   }
 
   base::Status find_role() {

@@ -17,7 +17,6 @@ using namespace std::chrono_literals;
 using base::Address;
 using wire::stun::Attribute;
 
-// The Intermediate's second STUN port, unless its answers name another.
 // When what is unanswered is sent again, until `answer_limit`.
 constexpr base::Duration resend_interval = 250ms;
 // Once the first ports have answered, the second ones get so long: nobody but netcheck needs them.

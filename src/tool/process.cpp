@@ -13,6 +13,7 @@
 #include <cstring>
 #include <ranges>
 
+#include "config/config.hpp"
 #include "io/loop.hpp"
 #include "logging/format.hpp"
 
@@ -75,14 +76,15 @@ std::string describe_end(int wait_status) {
 }
 
 std::vector<std::string> child_environment(const std::vector<std::string>& variables) {
-  static constexpr std::array<std::string_view, 9> others = {
-      "INTERMEDIATE_HOST", "INTERMEDIATE_PORT", "SERVICE_ID",    "LOCAL_ADDR",  "P2P_PORT",
-      "CERT_DIR",          "NOTIFY_SOCKET",     "WATCHDOG_USEC", "WATCHDOG_PID"};
+  static constexpr std::array<std::string_view, 3> of_the_unit = {"NOTIFY_SOCKET", "WATCHDOG_USEC",
+                                                                  "WATCHDOG_PID"};
+  const std::vector<std::string> of_daemons = config::known_variables();
   std::vector<std::string> kept;
   for (const std::string& variable : variables) {
     const std::string name = variable.substr(0, variable.find('='));
-    const bool ours = name.starts_with("ZTNA_") && name != "ZTNA_AEAD";
-    if (!ours && std::ranges::find(others, name) == others.end()) kept.push_back(variable);
+    const bool ours = name.starts_with("ZTNA_") || std::ranges::binary_search(of_daemons, name);
+    if (ours && name != "ZTNA_AEAD") continue;
+    if (std::ranges::find(of_the_unit, name) == of_the_unit.end()) kept.push_back(variable);
   }
   return kept;
 }

@@ -269,7 +269,8 @@ class Judge {
   }
 
   [[nodiscard]] Judged candidates() const {
-    for (const Json& session : sessions()) {
+    const std::vector<Json> all = sessions();
+    for (const Json& session : all) {
       for (const Json& change : list(session, "switches")) {
         if (text(change, "to") != "DIRECT") continue;
         return met("moved to DIRECT, peer " + text(change, "peer") + ", round trip " +
@@ -277,7 +278,7 @@ class Judge {
       }
     }
     if (status_.is_null()) return no_agent();
-    if (sessions().empty()) {
+    if (all.empty()) {
       return not_met("there is no session with a Connector of " + facts_.service,
                      "see the line on the Connector");
     }
@@ -371,6 +372,7 @@ class Judge {
     }
     return nullptr;
   }
+
   // Those with the service's Connectors: another Connector's path shows nothing.
   [[nodiscard]] std::vector<Json> sessions() const {
     std::vector<Json> found;

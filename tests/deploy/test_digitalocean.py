@@ -334,8 +334,7 @@ def test_what_is_ambiguous_is_left_to_a_person(cloud):
     for script in ("up.sh", "down.sh"):
         refused = cloud.try_script(script, *(["--yes"] if script == "down.sh" else []))
         assert refused.returncode == 1 and "there are 2 droplets named ztna-relay" in refused.stderr
-    # Somebody else's droplet with our tag: not ours by name, and it keeps its tag.
-    # and the firewall that guards it.
+    # Somebody else's droplet with our tag: not ours by name, and it keeps its tag and the firewall that guards it.
     twin["name"] = "somebody-elses"
     cloud.state.write_text(json.dumps({**account, "droplets": [*account["droplets"], twin]}))
     assert "Other droplets have the tag ztna: 7." in cloud.script("down.sh", "--yes")
